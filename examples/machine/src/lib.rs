@@ -1,0 +1,2 @@
+//! What every example shares.
+#![no_std]
