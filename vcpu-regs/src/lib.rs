@@ -10,5 +10,5 @@ mod esr;
 mod sysreg;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
-pub use esr::Esr;
+pub use esr::{Esr, EsrField, iss};
 pub use sysreg::SysReg;
