@@ -9,13 +9,13 @@
 mod aarch32;
 mod abort;
 pub mod calls;
+pub mod explain;
 mod fault;
 mod pc;
 mod serror;
 mod status;
 mod syndrome;
 mod trap;
-mod words;
 
 pub use aarch32::{Coprocessor, CpAccess, CpMemoryAccess, CpPairAccess};
 pub use abort::{AbortFlags, DataAbort, InstructionAbort, Transfer};

@@ -31,6 +31,14 @@ impl SysReg {
         self.0
     }
 
+    /// Returns whether this is in the feature identification space: op0 3, op1 0, CRn 0, CRm 1 to 7.
+    ///
+    /// Reading it is legal whatever is there; a reserved encoding reads as zero. Arm ARM (DDI 0487),
+    /// FEAT_IDST and HCR_EL2.TID3.
+    pub const fn is_id_space(self) -> bool {
+        self.op0() == 3 && self.op1() == 0 && self.crn() == 0 && self.crm() >= 1 && self.crm() <= 7
+    }
+
     /// Returns op0 (0 to 3).
     pub const fn op0(self) -> u8 {
         (self.0 >> 14) as u8
