@@ -11,4 +11,4 @@ mod sysreg;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
 pub use esr::{Esr, EsrField, iss};
-pub use sysreg::SysReg;
+pub use sysreg::{SysReg, SysRegDirections};
