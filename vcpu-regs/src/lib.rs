@@ -6,9 +6,20 @@
 #![forbid(unsafe_code)]
 
 mod addr;
+mod controls;
 mod esr;
+mod gpr;
+mod id;
+mod pstate;
+mod state;
 mod sysreg;
+mod table;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
+pub use controls::{Cnthctl, Controls, Cptr, Hcr, IccSre, Interface, Mdcr};
 pub use esr::Esr;
+pub use gpr::Gpr;
+pub use id::IdRegisters;
+pub use pstate::{Mode, Pstate};
+pub use state::{El1Core, FpState, GuestFrame, PauthKeys, SwitchedReg, SwitchedState, Timers};
 pub use sysreg::SysReg;
