@@ -10,14 +10,15 @@ use aarch64_cpu::{
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid, SwitchedReg,
-    SwitchedState, SysReg,
+    Controls, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid, InvalidateStep,
+    SwitchedReg, SwitchedState, SysReg,
 };
 
 use crate::{
     controls, fp, switch,
     switched::{self, Switch},
     sysreg::{mrs, msr},
+    tlb,
 };
 
 /// The CPU that this code runs on. A value of it stays on its CPU.
@@ -27,7 +28,7 @@ pub struct El2Cpu {
 }
 
 impl El2Cpu {
-    /// Returns the calling CPU, if it is at EL2.
+    /// Returns the calling CPU, or the exception level that it is at instead of EL2.
     pub fn current() -> Option<Self> {
         let el2 = CurrentEL.read(CurrentEL::EL) == 2;
         el2.then_some(Self {
@@ -163,19 +164,9 @@ unsafe impl Cpu for El2Cpu {
         unsafe { switched::write(reg, value) }
     }
 
-    unsafe fn forget_vmid(&self) {
-        // The `dsb` before orders table writes ahead of it, the one after waits for it, the `isb`
-        // drops what was fetched under the old translations.
+    unsafe fn invalidate(&self, step: InvalidateStep) {
         // SAFETY: forgetting a translation that is still right costs a walk, nothing else.
-        unsafe {
-            asm!(
-                "dsb nshst",
-                "tlbi vmalls12e1",
-                "dsb nsh",
-                "isb",
-                options(nostack, preserves_flags)
-            );
-        }
+        unsafe { tlb::execute(step) }
     }
 
     unsafe fn gic_acknowledge(&self) -> Intid {
@@ -194,11 +185,13 @@ unsafe impl Cpu for El2Cpu {
     }
 }
 
-/// Reads one register of the ID space; those of CRm = 0 that do not exist are zero.
+/// Reads one register of the ID space, or CTR_EL0; those of CRm = 0 that do not exist are zero.
 fn id_register(reg: SysReg) -> u64 {
     macro_rules! rows {
         ($($crm:literal: $($op2:literal)*;)*) => {
             match (reg.crm(), reg.op2()) {
+                // SAFETY: CTR_EL0; no side effect.
+                _ if reg.op1() == 3 => unsafe { mrs!((3, 3, 0, 0, 1)) },
                 $($(
                     // SAFETY: an ID register, or a reserved encoding of the ID space, which reads
                     // as zero; no side effect.

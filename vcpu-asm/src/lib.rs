@@ -12,5 +12,6 @@ mod fp;
 mod switch;
 mod switched;
 mod sysreg;
+mod tlb;
 
 pub use cpu::El2Cpu;

@@ -1,8 +1,8 @@
 //! The processor as a trait.
 
 use vcpu_regs::{
-    Controls, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid, SwitchedReg,
-    SwitchedState,
+    Controls, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid, InvalidateStep,
+    SwitchedReg, SwitchedState,
 };
 
 /// How the calling code runs, before anything is touched.
@@ -165,12 +165,12 @@ pub unsafe trait Cpu {
     /// As for [`load_switched`](Self::load_switched), for this register.
     unsafe fn write_switched(&self, reg: SwitchedReg, value: u64);
 
-    /// Forgets on this CPU every translation of the VMID in `VTTBR_EL2`, both stages.
+    /// Executes one instruction of an [`Invalidate`](vcpu_regs::Invalidate).
     ///
     /// # Safety
     ///
-    /// The CPU is at EL2 with the guest's controls in force.
-    unsafe fn forget_vmid(&self);
+    /// The CPU is at EL2, and the features that the step needs are there.
+    unsafe fn invalidate(&self, step: InvalidateStep);
 
     /// Acknowledges the highest pending Group 1 interrupt: `ICC_IAR1_EL1`.
     ///

@@ -7,8 +7,8 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    Controls, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid, SwitchedReg,
-    SwitchedState,
+    Controls, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid, InvalidateStep,
+    SwitchedReg, SwitchedState,
 };
 
 use crate::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
@@ -79,8 +79,8 @@ pub struct ScriptedCpu<'s> {
     pub fp: RefCell<FpState>,
     /// `HCR_EL2` as it was in the guest, the last time.
     pub hcr_in_guest: Cell<Hcr>,
-    /// How often a VMID was forgotten.
-    pub forgotten: Cell<u32>,
+    /// How many steps of invalidations were executed.
+    pub invalidations: Cell<u32>,
     /// The INTID that the next acknowledge returns; 1023 is none.
     pub pending: Cell<Intid>,
     script: Cell<&'s [Step<'s>]>,
@@ -107,7 +107,7 @@ impl<'s> ScriptedCpu<'s> {
             switched: RefCell::default(),
             fp: RefCell::default(),
             hcr_in_guest: Cell::default(),
-            forgotten: Cell::new(0),
+            invalidations: Cell::new(0),
             pending: Cell::new(Intid(1023)),
             script: Cell::new(script),
         }
@@ -214,8 +214,8 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         self.switched.borrow_mut().set(reg, value);
     }
 
-    unsafe fn forget_vmid(&self) {
-        self.forgotten.set(self.forgotten.get() + 1);
+    unsafe fn invalidate(&self, _: InvalidateStep) {
+        self.invalidations.set(self.invalidations.get() + 1);
     }
 
     unsafe fn gic_acknowledge(&self) -> Intid {

@@ -1,14 +1,16 @@
 //! The ID registers: what a CPU says it has.
 
-use crate::{Interface, SysReg};
+use crate::{Interface, MemoryModel, SysReg};
 
-/// The registers of op0 = 3, op1 = 0, CRn = 0: MIDR_EL1 and every `ID_*`, by CRm and op2.
+/// The registers of op0 = 3, op1 = 0, CRn = 0 (MIDR_EL1 and every `ID_*`, by CRm and op2), and
+/// CTR_EL0.
 ///
 /// A real CPU's as `vcpu-asm` read them, or what a VM is told. Reserved ones read as zero, as the
 /// architecture says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdRegisters {
     words: [[u64; 8]; 8],
+    ctr: u64,
 }
 
 macro_rules! named {
@@ -44,6 +46,8 @@ named! {
 }
 
 impl IdRegisters {
+    const CTR_EL0: SysReg = SysReg::new(3, 3, 0, 0, 1);
+
     /// Returns the set made by asking `read` for every register.
     pub fn read_with(mut read: impl FnMut(SysReg) -> u64) -> Self {
         let mut ids = Self::default();
@@ -52,7 +56,20 @@ impl IdRegisters {
                 ids.words[crm as usize][op2 as usize] = read(SysReg::new(3, 0, 0, crm, op2));
             }
         }
+        ids.ctr = read(Self::CTR_EL0);
         ids
+    }
+
+    /// Returns what decides the geometry and the invalidation of stage 2.
+    pub const fn memory_model(&self) -> MemoryModel {
+        MemoryModel {
+            mmfr0: self.mmfr0(),
+            mmfr1: self.mmfr1(),
+            mmfr2: self.mmfr2(),
+            mmfr3: self.mmfr3(),
+            isar0: self.isar0(),
+            ctr: self.ctr,
+        }
     }
 
     /// Returns the register's value, or `None` when it is none of this set.

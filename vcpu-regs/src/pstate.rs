@@ -94,6 +94,21 @@ impl Pstate {
         Self::from_bits_retain(self.bits() & !Self::MODE | mode)
     }
 
+    /// Returns the state after one more instruction of a T32 `IT` block; unchanged outside one.
+    ///
+    /// AArch32 only: IT is bits 15:10 (IT\[7:2\]) and 26:25 (IT\[1:0\]).
+    pub const fn with_it_advanced(self) -> Self {
+        let bits = self.bits();
+        let it = (bits >> 10 & 0x3f) << 2 | bits >> 25 & 3;
+        let advanced = if it & 0b111 == 0 {
+            0
+        } else {
+            it & 0xe0 | it << 1 & 0x1f
+        };
+        let cleared = bits & !(0x3f << 10 | 3 << 25);
+        Self::from_bits_retain(cleared | (advanced >> 2) << 10 | (advanced & 3) << 25)
+    }
+
     /// Returns a state that `ERET` from EL2 takes to EL0 or EL1, whatever this one is.
     ///
     /// A mode that is none of a guest's becomes EL1h. So does AArch32 where `a32_el0` says that
@@ -108,3 +123,33 @@ impl Pstate {
 }
 
 crate::controls::format_bits!(Pstate);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every SPSR leads to EL0 or EL1 and keeps all but its mode.
+    #[test]
+    fn no_saved_state_leads_to_el2() {
+        for a32_el0 in [false, true] {
+            for low in 0..=u32::MAX >> 12 {
+                // The mode is the low five bits: every value of them, with the others sampled.
+                let bits = u64::from(low) | u64::from(low) << 12;
+                let entered = Pstate::from_bits_retain(bits).for_entry(a32_el0);
+                let mode = entered.bits() & 0x1f;
+                assert!([0b0_0000, 0b0_0100, 0b0_0101].contains(&mode) || a32_el0 && mode == 0x10);
+                assert_eq!(entered.bits() & !0x1f, bits & !0x1f);
+            }
+        }
+    }
+
+    #[test]
+    fn it_block_moves_on() {
+        // `ITTE EQ` (IT = 0b0000_0110): then 0b0000_1100, 0b0001_1000, and out of the block.
+        let it = |it: u64| Pstate::from_bits_retain((it >> 2) << 10 | (it & 3) << 25);
+        assert_eq!(it(0b0000_0110).with_it_advanced(), it(0b0000_1100));
+        assert_eq!(it(0b0000_1100).with_it_advanced(), it(0b0001_1000));
+        assert_eq!(it(0b0001_1000).with_it_advanced(), it(0));
+        assert_eq!(it(0).with_it_advanced(), it(0));
+    }
+}
