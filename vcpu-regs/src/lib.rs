@@ -20,7 +20,7 @@ mod table;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
 pub use controls::{Cnthctl, Controls, Cptr, Hcr, IccSre, Interface, Mdcr};
-pub use esr::Esr;
+pub use esr::{Esr, EsrField, iss};
 pub use gpr::Gpr;
 pub use id::IdRegisters;
 pub use invalidate::{Invalidate, InvalidateStep, InvalidateSteps, IpaRange};
