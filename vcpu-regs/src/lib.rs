@@ -7,8 +7,14 @@
 
 mod addr;
 mod esr;
+mod invalidate;
+mod memory_model;
+mod stage2;
 mod sysreg;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
 pub use esr::Esr;
+pub use invalidate::{Invalidate, InvalidateStep, InvalidateSteps, IpaRange};
+pub use memory_model::{Granule, GranuleSupport, MemoryModel};
+pub use stage2::{Vtcr, VtcrFields, Vttbr};
 pub use sysreg::SysReg;
