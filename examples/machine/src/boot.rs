@@ -1,8 +1,8 @@
 //! From reset to Rust: stage 1 of EL2 with caches on, or a plain word when this is not EL2.
 //!
-//! aarch64-rt's entry point calls [`enable_mmu`] before anything else, then clears `.bss` and calls the
-//! `main!` of the example. Its own `enable_mmu` writes PARange to the position it has in TCR_EL1; this one
-//! builds W^X tables first and follows the EL2 layout.
+//! aarch64-rt's entry point calls [`enable_mmu`] before anything else, then clears `.bss` and calls
+//! the `main!` of the example. Its own `enable_mmu` writes PARange to the position it has in
+//! TCR_EL1; this one builds W^X tables first and follows the EL2 layout.
 
 use core::arch::naked_asm;
 use core::ptr::{addr_of, addr_of_mut};
@@ -19,7 +19,8 @@ const TCR: u64 = (1 << 31) | (1 << 23) | (3 << 12) | (1 << 10) | (1 << 8) | 25;
 /// M, C, SA, I and WXN, and what is RES1 with E2H=0 (4, 5, 11, 16, 18, 22, 23, 28, 29).
 const SCTLR: u64 = 0x30c5_0830 | (1 << 19) | (1 << 12) | (1 << 3) | (1 << 2) | 1;
 
-/// RW: EL1 is AArch64. AMO: an SError of the host reaches EL2. E2H=0, which TCR and SCTLR here assume.
+/// RW: EL1 is AArch64. AMO: an SError of the host reaches EL2. E2H=0, which TCR and SCTLR here
+/// assume.
 const HCR: u64 = (1 << 31) | (1 << 5);
 
 /// 48 bits: the most that TCR_EL2.PS may say with 4 KiB pages and DS=0.
@@ -56,7 +57,7 @@ impl Table {
     const EMPTY: Self = Self([0; 512]);
 }
 
-/// All of stage 1. `root[0]` is written last; until then the tables are not complete.
+/// All of stage 1. `root[0]` is 0 until the first CPU has filled the rest.
 #[repr(C)]
 struct Tables {
     root: Table,
@@ -74,17 +75,19 @@ static mut TABLES: Tables = Tables {
     image: [Table::EMPTY; IMAGE_TABLES],
 };
 
-// image.ld of aarch64-rt; each starts a page.
+// From image.ld of aarch64-rt; each starts a page.
 unsafe extern "C" {
     static text_begin: u8;
     static rodata_begin: u8;
     static data_begin: u8;
+    static boot_stack_begin: u8;
 }
 
 /// Turns stage 1 and the caches on. Symbol and convention are aarch64-rt's.
 ///
-/// In: x0-x3 = boot arguments. Out: the same. Clobbers: x8-x11, x19-x23, and, on the CPU that comes first, what
-/// a C function may. Stack: the boot stack, on the CPU that comes first. Does not return below EL2.
+/// In: x0-x3 = boot arguments. Out: the same. Clobbers: x8-x11, x19-x23, and, on the CPU that comes
+/// first, what a C function may. Stack: the boot stack, on the CPU that comes first. Does not
+/// return below EL2.
 ///
 /// # Safety
 ///
@@ -161,12 +164,14 @@ unsafe extern "C" fn enable_mmu() {
     )
 }
 
-/// Fills the identity map: devices, RAM, and the image page by page so that no page is writable and executable.
+/// Fills the identity map: devices, RAM, and the image page by page so that no page is writable and
+/// executable.
 ///
 /// Runs with the MMU off, before `.bss` is cleared.
 extern "C" fn build_tables() {
     let tables = addr_of_mut!(TABLES);
-    // SAFETY: `enable_mmu` calls this on the first CPU only, before any other code: nothing else refers to `TABLES`.
+    // SAFETY: `enable_mmu` calls this on the first CPU only, before any other code: nothing else
+    // refers to `TABLES`.
     let tables = unsafe { &mut *tables };
 
     for (index, entry) in tables.devices.0.iter_mut().enumerate().skip(FLASH_BLOCKS) {
@@ -178,16 +183,18 @@ extern "C" fn build_tables() {
     }
     let code = addr_of!(text_begin) as u64..addr_of!(rodata_begin) as u64;
     let constants = addr_of!(rodata_begin) as u64..addr_of!(data_begin) as u64;
+    let guard = addr_of!(boot_stack_begin) as u64;
     for (index, table) in tables.image.iter_mut().enumerate() {
         tables.ram.0[IMAGE_BLOCK + index] = addr_of!(*table) as u64 | TABLE_OR_PAGE | VALID;
         for (page, entry) in table.0.iter_mut().enumerate() {
             let at = IMAGE.start + index as u64 * BLOCK + page as u64 * PAGE;
-            let attributes = match at {
-                at if code.contains(&at) => CODE,
-                at if constants.contains(&at) => CONSTANTS,
-                _ => DATA,
+            *entry = match at {
+                at if code.contains(&at) => at | CODE | TABLE_OR_PAGE,
+                at if constants.contains(&at) => at | CONSTANTS | TABLE_OR_PAGE,
+                // A stack that grows too far stops here.
+                at if at == guard => 0,
+                _ => at | DATA | TABLE_OR_PAGE,
             };
-            *entry = at | attributes | TABLE_OR_PAGE;
         }
     }
 

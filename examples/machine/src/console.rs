@@ -1,4 +1,5 @@
-//! Text for the person at the terminal, on the PL011. A guest that owns the UART writes to the same terminal.
+//! Text for the person at the terminal, on the PL011. A guest that owns the UART writes to the same
+//! terminal.
 
 use core::fmt::{self, Write};
 use core::ptr::NonNull;
@@ -48,8 +49,9 @@ pub(crate) fn enable() {
 fn with_uart(use_uart: impl FnOnce(&mut Uart)) {
     critical_section::with(|_| {
         let registers = NonNull::new(UART as *mut PL011Registers).expect("the UART is not at 0");
-        // SAFETY: `UART` is the PL011 of `virt`, mapped as Device for as long as the program runs. The critical section
-        // keeps every other user in this image out; only a panic nests, and what it interrupts never goes on.
+        // SAFETY: `UART` is the PL011 of `virt`, mapped as Device for as long as the program runs.
+        // The critical section keeps every other user in this image out; only a panic nests, and
+        // what it interrupts never goes on.
         let registers = unsafe { UniqueMmioPointer::new(registers) };
         use_uart(&mut Uart::new(registers));
     });

@@ -24,8 +24,9 @@ fn me() -> u64 {
     MPIDR_EL1.get()
 }
 
-// SAFETY: `acquire` returns on one CPU at a time (`OWNER`), with IRQ and FIQ masked, so nothing else of this image
-// runs until the matching `release`. Acquire and release orderings, and asm that clobbers memory, keep accesses inside.
+// SAFETY: `acquire` returns on one CPU at a time (`OWNER`), with IRQ and FIQ masked, so nothing
+// else of this image runs until the matching `release`. Acquire and release orderings, and asm that
+// clobbers memory, keep accesses inside.
 unsafe impl critical_section::Impl for Section {
     unsafe fn acquire() -> RawRestoreState {
         let daif: u64;
@@ -49,7 +50,8 @@ unsafe impl critical_section::Impl for Section {
             OWNER.store(FREE, Ordering::Release);
         }
         let daif = u64::from(state & !NESTED) << DAIF_SHIFT;
-        // SAFETY: the value `acquire` found, so what was masked around the section is masked again, and no more.
+        // SAFETY: the value `acquire` found, so what was masked around the section is masked again,
+        // and no more.
         unsafe { asm!("msr daif, {}", in(reg) daif, options(nostack)) };
     }
 }

@@ -1,6 +1,7 @@
 //! What ends the hypervisor: a panic, or an exception that it did not expect at EL2.
 //!
-//! Each is said twice, on the console and as an error on the log channel, and then the machine goes off.
+//! Each is said twice, on the console and as an error on the log channel, and then the machine goes
+//! off.
 
 use core::panic::PanicInfo;
 

@@ -3,7 +3,7 @@
 //! An example is its `main`, and a `build.rs` that says
 //! `println!("cargo::rustc-link-arg-bins=-Tmachine.ld")`:
 //!
-//! ```no_run
+//! ```ignore
 //! #![no_std]
 //! #![no_main]
 //!
@@ -16,35 +16,73 @@
 //! }
 //! ```
 //!
-//! `main` runs at EL2 with MMU and caches on and interrupts masked. The machine goes off when it returns.
+//! `main` runs at EL2 with MMU and caches on, interrupts masked and SErrors not. The machine goes off when it
+//! returns.
 
 #![no_std]
+
+use core::arch::asm;
 
 mod boot;
 pub mod console;
 mod critical;
 mod fatal;
+mod guest_tree;
 pub mod layout;
 pub mod log;
 mod power;
+mod ram;
+mod tree;
 
+pub use guest_tree::{GuestTree, TreeError};
 pub use power::{power_off, restart};
+pub use ram::{GuestRam, NotInRam};
+pub use tree::{GuestImage, HostTree};
 
 #[doc(hidden)]
 pub use aarch64_rt;
 
 /// What an example gets to work with. There is one, given to `main`.
-pub struct Machine {}
+pub struct Machine {
+    /// What QEMU says the machine is.
+    pub tree: HostTree,
+    /// The part of RAM that the hypervisor leaves to guests.
+    pub ram: GuestRam,
+}
+
+impl Machine {
+    /// # Safety
+    ///
+    /// Called once.
+    unsafe fn find() -> Self {
+        let tree = HostTree::find().expect("QEMU left no device tree at the start of RAM");
+        let ram = tree.ram().expect("QEMU's device tree has no /memory");
+        assert!(
+            ram.end > layout::GUEST_RAM_START,
+            "no RAM for a guest: give QEMU more than -m {}M",
+            (layout::GUEST_RAM_START - layout::RAM_START) >> 20
+        );
+        // SAFETY: called once, as our caller promises; QEMU told us where RAM ends.
+        let ram = unsafe { GuestRam::new(ram.end) };
+        Self { tree, ram }
+    }
+}
+
+/// 160 KiB, and the guard page below them.
+#[doc(hidden)]
+pub const BOOT_STACK_PAGES: usize = 41;
 
 /// Names the function that an example starts with: `fn(Machine) -> impl Outcome`.
 #[macro_export]
 macro_rules! main {
     ($main:path) => {
         const _: () = {
-            fn boot(x0: u64, _: u64, _: u64, _: u64) -> ! {
-                $crate::start(x0, $main)
+            fn boot(_: u64, _: u64, _: u64, _: u64) -> ! {
+                // SAFETY: aarch64-rt's entry point calls this once, on the first CPU, after
+                // `enable_mmu`.
+                unsafe { $crate::start($main) }
             }
-            $crate::aarch64_rt::entry!(boot, 40);
+            $crate::aarch64_rt::entry!(boot, { $crate::BOOT_STACK_PAGES });
         };
     };
 }
@@ -68,9 +106,17 @@ impl<E: defmt::Format> Outcome for Result<(), E> {
 }
 
 /// Runs `main` and powers off; what [`main!`] expands to.
+///
+/// # Safety
+///
+/// Called once, on the first CPU, at EL2 as `enable_mmu` left it.
 #[doc(hidden)]
-pub fn start<O: Outcome>(_x0: u64, main: fn(Machine) -> O) -> ! {
+pub unsafe fn start<O: Outcome>(main: fn(Machine) -> O) -> ! {
     console::enable();
-    main(Machine {}).report();
+    // SAFETY: an SError that is the host's has its handler; taking it breaks no invariant of Rust.
+    unsafe { asm!("msr daifclr, #4", options(nostack)) };
+    // SAFETY: we are called once.
+    let machine = unsafe { Machine::find() };
+    main(machine).report();
     power_off()
 }

@@ -1,8 +1,8 @@
 //! defmt frames, out of QEMU by a virtio console that no guest owns.
 //!
-//! Bytes leave by the console's *emergency write* register: one store per byte, no queue, no driver state, so a
-//! panic or an exception handler can log too. Without the device, frames go nowhere. The contract with
-//! `cargo xtask`: a frame of level error means that the run failed.
+//! Bytes leave by the console's *emergency write* register: one store per byte, no queue, no driver
+//! state, so a panic or an exception handler can log too. Without the device, frames go nowhere.
+//! The contract with `cargo xtask`: a frame of level error means that the run failed.
 
 use core::cell::UnsafeCell;
 use core::ptr::NonNull;
@@ -24,8 +24,8 @@ pub fn now_us() -> u64 {
     ticks / freq_hz * US_PER_S + ticks % freq_hz * US_PER_S / freq_hz
 }
 
-/// virtio-mmio, as far as a console's emergency write needs it. Virtio 1.2: "MMIO Device Register Layout", and
-/// "Console Device", "Device configuration layout".
+/// virtio-mmio, as far as a console's emergency write needs it. Virtio 1.2: "MMIO Device Register
+/// Layout", and "Console Device", "Device configuration layout".
 #[repr(C)]
 struct Registers {
     magic: ReadPure<u32>,
@@ -41,7 +41,8 @@ const _: () = assert!(core::mem::offset_of!(Registers, emergency_write) == 0x108
 
 const MAGIC: u32 = u32::from_le_bytes(*b"virt");
 const CONSOLE: u32 = 3;
-/// The device sends the low byte and ignores the rest, but QEMU takes a whole word of 0 for nothing to send.
+/// The device sends the low byte and ignores the rest, but QEMU takes a whole word of 0 for nothing
+/// to send.
 const NOT_ZERO: u32 = 0x100;
 
 /// The device, if QEMU has it.
@@ -50,8 +51,8 @@ struct Channel(UniqueMmioPointer<'static, Registers>);
 impl Channel {
     fn find() -> Option<Self> {
         let registers = NonNull::new(LOG_CONSOLE as *mut Registers)?;
-        // SAFETY: slot 31 of `virt`, mapped as Device for as long as the program runs. A `Channel` lives between `acquire`
-        // and `release` of the logger, inside a critical section.
+        // SAFETY: slot 31 of `virt`, mapped as Device for as long as the program runs. A `Channel`
+        // lives between `acquire` and `release` of the logger, inside a critical section.
         let registers = unsafe { UniqueMmioPointer::new(registers) };
         let is_console = field_shared!(registers, magic).read() == MAGIC
             && field_shared!(registers, device_id).read() == CONSOLE;
@@ -118,11 +119,13 @@ static FRAME: Shared = Shared(UnsafeCell::new(Frame {
 #[defmt::global_logger]
 struct VirtioLogger;
 
-// SAFETY: `acquire` enters a critical section and `release` leaves it: one frame at a time over all CPUs, and no
-// interrupt handler in between. A panic inside a frame ends that frame and starts its own, and never returns to it.
+// SAFETY: `acquire` enters a critical section and `release` leaves it: one frame at a time over all
+// CPUs, and no interrupt handler in between. A panic inside a frame ends that frame and starts its
+// own, and never returns to it.
 unsafe impl Logger for VirtioLogger {
     fn acquire() {
-        // SAFETY: `release` pairs with it; defmt calls that once for each `acquire`, in the same context.
+        // SAFETY: `release` pairs with it; defmt calls that once for each `acquire`, in the same
+        // context.
         let restore = unsafe { critical_section::acquire() };
         // SAFETY: inside the critical section; no other reference lives across calls.
         let frame = unsafe { &mut *FRAME.0.get() };

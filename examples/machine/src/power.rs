@@ -7,10 +7,12 @@ use smccc::{Hvc, Smc, psci};
 /// Ends QEMU, with status 0. What failed is told by the log: see [`crate::log`].
 pub fn power_off() -> ! {
     // Errors are not looked at: there is nobody left to tell, and the CPU stops below.
-    if is_el1() {
-        let _ = psci::system_off::<Hvc>();
-    } else {
-        let _ = psci::system_off::<Smc>();
+    match CurrentEL.read(CurrentEL::EL) {
+        // Without EL2, QEMU's PSCI answers HVC.
+        1 => drop(psci::system_off::<Hvc>()),
+        2 => drop(psci::system_off::<Smc>()),
+        // Nobody is above EL3.
+        _ => {}
     }
     stop()
 }
@@ -19,11 +21,6 @@ pub fn power_off() -> ! {
 pub fn restart() -> ! {
     let _ = psci::system_reset::<Smc>();
     stop()
-}
-
-/// Without EL2, QEMU's PSCI answers HVC.
-fn is_el1() -> bool {
-    CurrentEL.read(CurrentEL::EL) == 1
 }
 
 fn stop() -> ! {
