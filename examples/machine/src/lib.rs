@@ -51,20 +51,23 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Looks around; an error says what to give QEMU.
+    ///
     /// # Safety
     ///
     /// Called once.
-    unsafe fn find() -> Self {
-        let tree = HostTree::find().expect("QEMU left no device tree at the start of RAM");
-        let ram = tree.ram().expect("QEMU's device tree has no /memory");
-        assert!(
-            ram.end > layout::GUEST_RAM_START,
-            "no RAM for a guest: give QEMU more than -m {}M",
-            (layout::GUEST_RAM_START - layout::RAM_START) >> 20
-        );
+    unsafe fn find() -> Result<Self, &'static str> {
+        let tree = HostTree::find()
+            .ok_or("QEMU left no device tree at the start of RAM: start it with -kernel")?;
+        let ram = tree
+            .ram()
+            .ok_or("QEMU's device tree does not say where RAM is")?;
+        if ram.end <= layout::GUEST_RAM_START {
+            return Err("no RAM is left for a guest: the hypervisor keeps 64 MiB, give QEMU -m 1G");
+        }
         // SAFETY: called once, as our caller promises; QEMU told us where RAM ends.
         let ram = unsafe { GuestRam::new(ram.end) };
-        Self { tree, ram }
+        Ok(Self { tree, ram })
     }
 }
 
@@ -116,7 +119,12 @@ pub unsafe fn start<O: Outcome>(main: fn(Machine) -> O) -> ! {
     // SAFETY: an SError that is the host's has its handler; taking it breaks no invariant of Rust.
     unsafe { asm!("msr daifclr, #4", options(nostack)) };
     // SAFETY: we are called once.
-    let machine = unsafe { Machine::find() };
-    main(machine).report();
+    match unsafe { Machine::find() } {
+        Ok(machine) => main(machine).report(),
+        Err(why) => {
+            println!("{why}");
+            defmt::error!("{=str}", why);
+        }
+    }
     power_off()
 }
