@@ -16,8 +16,8 @@
 //! }
 //! ```
 //!
-//! `main` runs at EL2 with MMU and caches on, interrupts masked and SErrors not. The machine goes off when it
-//! returns.
+//! `main` runs at EL2 (E2H=0) with MMU and caches on, interrupts masked and SErrors not. The machine
+//! goes off when it returns.
 
 #![no_std]
 
