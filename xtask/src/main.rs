@@ -1,2 +1,41 @@
-//! Placeholder.
-fn main() {}
+//! `cargo xtask`: sets up, builds, runs and tests what lives under `examples`.
+//!
+//! Knows about toolchains, QEMU and files; what an exit means is the examples' own business.
+
+mod example;
+mod process;
+mod qemu;
+mod setup;
+mod workspace;
+
+use clap::{Parser, Subcommand};
+
+/// Set up, run and test the hypervisors under examples/.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build an example and run it in QEMU.
+    Qemu(qemu::Args),
+    /// Get the compiler target, QEMU and the guest images.
+    Setup(setup::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let result = match Cli::parse().command {
+        Command::Qemu(args) => qemu::run(&args),
+        Command::Setup(args) => setup::run(&args),
+    };
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

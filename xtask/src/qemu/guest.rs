@@ -1,0 +1,112 @@
+//! The guest that an example is given: checked, and placed in RAM.
+//!
+//! The hypervisor owns the first 64 MiB of RAM and writes the guest's device tree right after
+//! them; QEMU's guest-loader puts kernel and initrd where this file says, and tells the
+//! hypervisor through `/chosen/module@…`.
+
+use super::machine::Memory;
+use anyhow::{Context, Result, bail, ensure};
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::{Path, PathBuf},
+};
+
+/// Linux's Documentation/arm64/booting: the header of an Image.
+const HEADER_BYTES: usize = 64;
+const TEXT_OFFSET: usize = 8;
+const IMAGE_SIZE: usize = 16;
+const MAGIC: usize = 56;
+const MAGIC_BYTES: &[u8; 4] = b"ARM\x64";
+
+const ALIGNMENT: u64 = 2 << 20;
+
+/// A kernel with its initrd and command line.
+#[derive(Debug)]
+pub struct Guest {
+    /// The kernel, an arm64 Image.
+    pub kernel: PathBuf,
+    /// Its initrd.
+    pub initrd: Option<Placed>,
+    /// Its command line.
+    pub append: String,
+}
+
+/// A file with the address it is loaded at.
+#[derive(Debug)]
+pub struct Placed {
+    /// The file.
+    pub path: PathBuf,
+    /// First address.
+    pub address: u64,
+}
+
+impl Guest {
+    /// Where the kernel goes: 2 MiB after the start of guest RAM, leaving room for the device tree.
+    pub const KERNEL_ADDRESS: u64 = 0x4420_0000;
+
+    /// Returns the guest, placed in a machine's RAM.
+    pub fn new(kernel: &Path, initrd: Option<&Path>, append: &str, memory: Memory) -> Result<Self> {
+        let kernel_end = Self::KERNEL_ADDRESS + image_bytes(kernel)?;
+        let initrd_address = kernel_end.next_multiple_of(ALIGNMENT);
+        let end = match initrd {
+            Some(initrd) => initrd_address + file_bytes(initrd, "initrd", "--initrd")?,
+            None => kernel_end,
+        };
+        ensure!(
+            end <= memory.end(),
+            "kernel and initrd need RAM up to {end:#x}, but it ends at {:#x}: give --mem {}M or more",
+            memory.end(),
+            (end - Memory::BASE).div_ceil(1 << 20),
+        );
+        Ok(Self {
+            kernel: kernel.to_owned(),
+            initrd: initrd.map(|path| Placed {
+                path: path.to_owned(),
+                address: initrd_address,
+            }),
+            append: append.to_owned(),
+        })
+    }
+}
+
+/// Returns how much memory the kernel takes, or why it is no arm64 Image.
+pub fn image_bytes(kernel: &Path) -> Result<u64> {
+    let file_bytes = file_bytes(kernel, "kernel", "--kernel")?;
+    let mut header = [0; HEADER_BYTES];
+    let read = File::open(kernel).and_then(|mut file| file.read_exact(&mut header));
+    let shown = kernel.display();
+    if read.is_err() || !header[MAGIC..].starts_with(MAGIC_BYTES) {
+        let hint = match header {
+            [0x1f, 0x8b, ..] => "it is gzip-compressed: unpack it with `gunzip`",
+            [0x7f, b'E', b'L', b'F', ..] => "it is ELF: use arch/arm64/boot/Image, not vmlinux",
+            [b'M', b'Z', ..] => "it is an EFI program without the Image header",
+            _ => "the build of a kernel leaves one in arch/arm64/boot/Image",
+        };
+        bail!("{shown} is not an arm64 Image: {hint}");
+    }
+    let text_offset = word(&header, TEXT_OFFSET);
+    ensure!(
+        text_offset == 0,
+        "{shown} wants to be loaded {text_offset:#x} after a 2 MiB boundary; kernels since 5.8 do not"
+    );
+    // BSS is in image_size and not in the file.
+    Ok(word(&header, IMAGE_SIZE).max(file_bytes))
+}
+
+fn word(header: &[u8; HEADER_BYTES], offset: usize) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&header[offset..offset + 8]);
+    u64::from_le_bytes(bytes)
+}
+
+fn file_bytes(path: &Path, what: &str, option: &str) -> Result<u64> {
+    let shown = path.display();
+    let metadata = fs::metadata(path)
+        .with_context(|| format!("cannot read the {what} {shown}; check what {option} names"))?;
+    ensure!(
+        metadata.is_file(),
+        "the {what} {shown} is not a file; check what {option} names"
+    );
+    Ok(metadata.len())
+}
