@@ -29,11 +29,13 @@ pub struct El2Cpu {
 
 impl El2Cpu {
     /// Returns the calling CPU, or the exception level that it is at instead of EL2.
-    pub fn current() -> Option<Self> {
-        let el2 = CurrentEL.read(CurrentEL::EL) == 2;
-        el2.then_some(Self {
-            _this_cpu: PhantomData,
-        })
+    pub fn current() -> Result<Self, u8> {
+        match CurrentEL.read(CurrentEL::EL) as u8 {
+            2 => Ok(Self {
+                _this_cpu: PhantomData,
+            }),
+            el => Err(el),
+        }
     }
 }
 

@@ -57,14 +57,24 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
     pub fn enable_on(cpu: C, host: &'h P) -> Result<Self, EnableError> {
         match cpu.host_mode() {
             HostMode { el, .. } if el != 2 => return Err(EnableError::NotEl2(el)),
-            HostMode { own_stack: false, .. } => return Err(EnableError::NotOnOwnStack),
+            HostMode {
+                own_stack: false, ..
+            } => return Err(EnableError::NotOnOwnStack),
             HostMode { e2h: true, .. } => return Err(EnableError::HostExtensions),
             _ => {}
         }
         let ids = cpu.id_registers();
         let index = host.per_cpu().index(&cpu);
         let interface = ids.interface();
-        Ok(Self { cpu, host, interface, index, host_controls: None, last: None, ids })
+        Ok(Self {
+            cpu,
+            host,
+            interface,
+            index,
+            host_controls: None,
+            last: None,
+            ids,
+        })
     }
 
     /// Returns the CPU.

@@ -3,7 +3,7 @@
 //! [`GuestFrame`] is what `run` switches every time; the groups made from the register table are
 //! what `load` and `put` switch.
 
-use crate::{SysReg, switched_registers};
+use crate::{Interface, SysReg, switched_registers};
 
 /// The registers exchanged on every entry and exit: those the host itself uses.
 ///
@@ -71,6 +71,13 @@ macro_rules! groups {
                 }
             }
 
+            /// Returns whether a CPU with `interface` has the register.
+            pub const fn exists(self, interface: Interface) -> bool {
+                match self {
+                    $($(Self::$name => $group::exists(interface),)*)*
+                }
+            }
+
             /// Returns Arm's name of the register.
             pub const fn name(self) -> &'static str {
                 match self {
@@ -101,6 +108,24 @@ macro_rules! groups {
 }
 
 switched_registers!(groups);
+
+impl El1Core {
+    const fn exists(_: Interface) -> bool {
+        true
+    }
+}
+
+impl Timers {
+    const fn exists(_: Interface) -> bool {
+        true
+    }
+}
+
+impl PauthKeys {
+    const fn exists(interface: Interface) -> bool {
+        interface.pauth
+    }
+}
 
 /// Everything of the table that `load` puts on the hardware and `put` takes back.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
