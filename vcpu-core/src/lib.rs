@@ -17,6 +17,7 @@ mod reflect;
 mod registers;
 mod vcpu;
 mod vm;
+mod words;
 
 pub use completion::{Call, Completion, Mmio, Psci, SysRegAccess, Wait};
 pub use el2::{El2, EnableError};

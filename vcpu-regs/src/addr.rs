@@ -70,6 +70,9 @@ pub struct Intid(pub u32);
 pub struct Vmid(NonZeroU16);
 
 impl Vmid {
+    /// The lowest one, for a host with one VM.
+    pub const FIRST: Self = Self(NonZeroU16::MIN);
+
     /// Returns the VMID of this number, or `None` for 0.
     pub const fn new(vmid: u16) -> Option<Self> {
         match NonZeroU16::new(vmid) {

@@ -8,6 +8,9 @@ pub const RAM_START: u64 = 0x4000_0000;
 /// RAM the hypervisor keeps: QEMU's device tree, the image, the boot stack.
 pub const HYPERVISOR: Range<u64> = RAM_START..0x4400_0000;
 
+/// The end of that part, for stage-2 tables.
+pub const TABLES: Range<u64> = 0x4100_0000..HYPERVISOR.end;
+
 /// RAM from here to the end of the machine is the guest's.
 pub const GUEST_RAM_START: u64 = HYPERVISOR.end;
 
