@@ -54,7 +54,7 @@ impl Display for Psci {
 
 impl Display for Wait {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        Display::fmt(&Syndrome::Wfx(self.wfx()), f)?;
+        write!(f, "guest waits: {}", Syndrome::Wfx(self.wfx()))?;
         match self.until() {
             Some(until) => write!(f, " until {until:#x}"),
             None => Ok(()),
