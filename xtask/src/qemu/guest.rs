@@ -94,6 +94,21 @@ pub fn image_bytes(kernel: &Path) -> Result<u64> {
     Ok(word(&header, IMAGE_SIZE).max(file_bytes))
 }
 
+/// Returns an Image of these instructions.
+pub fn image_of(code: &[u32]) -> Vec<u8> {
+    const BRANCH_OVER_HEADER: u32 = 0x1400_0000 | (HEADER_BYTES / 4) as u32;
+    let mut image = vec![0; HEADER_BYTES];
+    image[..4].copy_from_slice(&BRANCH_OVER_HEADER.to_le_bytes());
+    image[MAGIC..][..MAGIC_BYTES.len()].copy_from_slice(MAGIC_BYTES);
+    image.extend(
+        code.iter()
+            .flat_map(|instruction| instruction.to_le_bytes()),
+    );
+    let image_bytes = image.len() as u64;
+    image[IMAGE_SIZE..][..8].copy_from_slice(&image_bytes.to_le_bytes());
+    image
+}
+
 fn word(header: &[u8; HEADER_BYTES], offset: usize) -> u64 {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&header[offset..offset + 8]);

@@ -58,6 +58,12 @@ impl Memory {
     }
 }
 
+impl Default for Memory {
+    fn default() -> Self {
+        Self(1 << 30)
+    }
+}
+
 impl FromStr for Memory {
     type Err = String;
 

@@ -10,8 +10,6 @@ pub struct Script<'a> {
     never: &'a [String],
     /// How much of the console was matched, in bytes.
     console_seen: usize,
-    /// How many log lines were matched.
-    log_seen: usize,
 }
 
 impl<'a> Script<'a> {
@@ -25,20 +23,11 @@ impl<'a> Script<'a> {
             log,
             never,
             console_seen: 0,
-            log_seen: 0,
         }
     }
 
     /// Matches what is new, and returns what is to be typed now.
     pub fn advance(&mut self, transcript: &Transcript) -> Option<String> {
-        while let [first, rest @ ..] = self.log {
-            let mut lines = transcript.log.iter().skip(self.log_seen);
-            let Some(skipped) = lines.position(|line| line.to_string().contains(first)) else {
-                break;
-            };
-            self.log_seen += skipped + 1;
-            self.log = rest;
-        }
         while let [first, rest @ ..] = self.steps {
             match first {
                 Step::Send(line) => {
@@ -65,17 +54,16 @@ impl<'a> Script<'a> {
         self.never.iter().find(shown).map(String::as_str)
     }
 
-    /// Returns what is missing.
-    pub fn missing(&self) -> Option<String> {
-        let step = self.steps.first().map(|step| match step {
-            Step::Expect(text) => format!("the console never showed `{text}`"),
-            Step::Send(line) => format!("`{line}` was never typed"),
-        });
-        let log = || {
-            self.log
-                .first()
-                .map(|text| format!("the log never showed `{text}`"))
-        };
-        step.or_else(log)
+    /// Returns what is missing at the end of the run.
+    pub fn missing(&self, transcript: &Transcript) -> Option<String> {
+        match self.steps.first() {
+            Some(Step::Expect(text)) => return Some(format!("the console never showed `{text}`")),
+            Some(Step::Send(line)) => return Some(format!("`{line}` was never typed")),
+            None => {}
+        }
+        let mut lines = transcript.log.iter();
+        let mut texts = self.log.iter();
+        let missing = texts.find(|text| !lines.any(|line| line.to_string().contains(*text)))?;
+        Some(format!("the log never showed `{missing}`"))
     }
 }

@@ -70,6 +70,11 @@ impl Transcript {
             .filter(|line| line.level == Some(Level::Error))
     }
 
+    /// Returns the whole lines of both, as they came.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
     /// Returns the last lines, one below the other, indented.
     pub fn last_lines(&self, count: usize) -> String {
         let unfinished = self
