@@ -136,6 +136,17 @@ impl CpuModel {
     }
 }
 
+impl Ending {
+    /// Returns the name as a `qemu.toml` spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
 impl Test {
     /// Returns a run that ends well, whatever it shows.
     pub fn plain(timeout: Duration) -> Self {

@@ -33,8 +33,11 @@ pub struct Args {
 /// Something that passes or fails.
 pub struct Step<'a> {
     name: String,
-    run: Box<dyn Fn(&ProgressBar) -> Result<Done> + 'a>,
+    run: Box<Run<'a>>,
 }
+
+/// What a step does; the bar shows that it goes on.
+type Run<'a> = dyn Fn(&ProgressBar) -> Result<Done> + 'a;
 
 /// How a step that did not fail ended.
 pub enum Done {
@@ -86,7 +89,11 @@ fn report(steps: &[Step<'_>]) -> Result<()> {
         let (count, word, more) = match result {
             Ok(Done::Passed) => (&mut passed, "ok", String::new()),
             Ok(Done::Skipped(why)) => (&mut skipped, "skipped", format!(": {why}")),
-            Err(error) => (&mut failed, "FAILED", format!("\n{error:#}\n")),
+            Err(error) => (
+                &mut failed,
+                "FAILED",
+                format!("\n{}\n", format!("{error:#}").trim_end()),
+            ),
         };
         *count += 1;
         println!(

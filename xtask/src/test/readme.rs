@@ -9,6 +9,7 @@ use crate::{
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use clap::Parser;
+use indicatif::ProgressBar;
 use std::{collections::BTreeSet, fs, ops::Range, path::PathBuf, time::Duration};
 
 /// Marks the block that shows what an example prints; its name follows.
@@ -22,7 +23,7 @@ pub fn steps<'a>(workspace: &'a Workspace, examples: &'a [Example], bless: bool)
             commands(&read(workspace)?, examples)?;
             Ok(Done::Passed)
         }),
-        Step::new("README: transcripts", move |_| {
+        Step::new("README: transcripts", move |bar| {
             let text = read(workspace)?;
             let blocks = transcript_blocks(&text)?;
             ensure!(
@@ -31,7 +32,7 @@ pub fn steps<'a>(workspace: &'a Workspace, examples: &'a [Example], bless: bool)
             );
             let mut blessed = text.clone();
             for block in blocks.iter().rev() {
-                let transcript = real(workspace, examples, block.example)?;
+                let transcript = real(workspace, examples, block.example, bar)?;
                 if bless {
                     blessed.replace_range(block.range.clone(), &shown(block.example, &transcript));
                 } else {
@@ -118,12 +119,18 @@ fn block_at(text: &str, name_start: usize) -> Option<Block<'_>> {
 }
 
 /// Runs an example as its README block says.
-fn real(workspace: &Workspace, examples: &[Example], name: &str) -> Result<Transcript> {
+fn real(
+    workspace: &Workspace,
+    examples: &[Example],
+    name: &str,
+    bar: &ProgressBar,
+) -> Result<Transcript> {
     let example = examples.iter().find(|example| example.name == name);
     let example = example.with_context(|| format!("README.md shows no example of ours: {name}"))?;
+    let elf = transcripts::build(workspace, example, bar)?;
     let test = Test::plain(Duration::from_secs(60));
     let mut script = Script::new(&test);
-    let outcome = transcripts::run(workspace, example, &test, CpuModel::Max, &mut script)?;
+    let outcome = transcripts::run(workspace, example, &test, CpuModel::Max, elf, &mut script)?;
     outcome.verdict()?;
     Ok(outcome.transcript)
 }

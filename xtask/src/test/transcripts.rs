@@ -14,22 +14,31 @@ use crate::{
     workspace::Workspace,
 };
 use anyhow::{Context, Result, bail, ensure};
-use std::{fs, path::PathBuf, time::Duration};
+use indicatif::ProgressBar;
+use std::{cell::Cell, fs, path::PathBuf, rc::Rc, time::Duration};
 
 /// Returns a step that builds each example, and one for each run on each CPU.
 pub fn steps<'a>(workspace: &'a Workspace, examples: &'a [Example]) -> Vec<Step<'a>> {
     let mut steps = Vec::new();
     for example in examples {
         let name = &example.name;
+        let build = Rc::new(Build {
+            workspace,
+            example,
+            failed: Cell::new(false),
+        });
+        let build_itself = Rc::clone(&build);
         steps.push(Step::new(format!("build: {name}"), move |bar| {
-            run_quietly(&mut qemu::build(workspace, name, false)?.0, bar)
+            build_itself.ensure(bar).map(|_| Done::Passed)
         }));
         for test in &example.manifest.tests {
             for &cpu in &test.cpus {
                 let name = format!("qemu: {name}, {}, {}", test.name, cpu.name());
+                let build = Rc::clone(&build);
                 steps.push(Step::new(name, move |bar| {
+                    let elf = build.ensure(bar)?;
                     bar.enable_steady_tick(Duration::from_millis(100));
-                    compare(workspace, example, test, cpu)
+                    compare(workspace, example, test, cpu, elf)
                 }));
             }
         }
@@ -37,37 +46,69 @@ pub fn steps<'a>(workspace: &'a Workspace, examples: &'a [Example]) -> Vec<Step<
     steps
 }
 
-fn compare(workspace: &Workspace, example: &Example, test: &Test, cpu: CpuModel) -> Result<Done> {
+/// The build of one example, of which several steps need the result.
+struct Build<'a> {
+    workspace: &'a Workspace,
+    example: &'a Example,
+    failed: Cell<bool>,
+}
+
+impl Build<'_> {
+    /// Returns the ELF file, built if it is not fresh. Tries only once.
+    fn ensure(&self, bar: &ProgressBar) -> Result<PathBuf> {
+        ensure!(!self.failed.get(), "`{}` does not build", self.example.name);
+        let built = build(self.workspace, self.example, bar);
+        self.failed.set(built.is_err());
+        built
+    }
+}
+
+/// Builds an example and returns its ELF file.
+pub fn build(workspace: &Workspace, example: &Example, bar: &ProgressBar) -> Result<PathBuf> {
+    let (mut command, elf) = qemu::build(workspace, &example.name, false)?;
+    run_quietly(&mut command, bar)?;
+    Ok(elf)
+}
+
+fn compare(
+    workspace: &Workspace,
+    example: &Example,
+    test: &Test,
+    cpu: CpuModel,
+    elf: PathBuf,
+) -> Result<Done> {
     let mut script = Script::new(test);
-    let outcome = run(workspace, example, test, cpu, &mut script)?;
-    let last_lines = || format!("last lines:\n{}", outcome.last_lines());
+    let outcome = run(workspace, example, test, cpu, elf, &mut script)?;
     if let Ending::Stopped(_) = outcome.ending {
         outcome.verdict()?;
     }
-    let missing = script.missing(&outcome.transcript);
-    if let (Some(missing), Expected::Ok) = (&missing, test.ends)
-        && let Err(verdict) = outcome.verdict()
-    {
-        bail!("{missing}; {verdict}");
+    let (missing, is) = (script.missing(&outcome.transcript), ending(&outcome));
+    if missing.is_none() && is == test.ends {
+        return Ok(Done::Passed);
     }
-    if let Some(missing) = missing {
-        bail!("{missing}; {}", last_lines());
-    }
-    let (is, should_be) = (ending(&outcome), test.ends);
-    ensure!(
-        is == should_be,
-        "it ended with {is:?}, not with {should_be:?}; {}",
-        last_lines()
-    );
-    Ok(Done::Passed)
+    let missing = missing.unwrap_or_else(|| "all was shown that should be".into());
+    let ended = match outcome.verdict() {
+        Ok(()) => "QEMU ended with status 0 and no error was logged".into(),
+        Err(error) => format!("{error:#}")
+            .lines()
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    bail!(
+        "{missing}; expected ending: {}; {ended}\n{}",
+        test.ends.name(),
+        outcome.last_lines()
+    )
 }
 
-/// Runs one test of an example, which was built before.
+/// Runs one test of an example.
 pub fn run(
     workspace: &Workspace,
     example: &Example,
     test: &Test,
     cpu: CpuModel,
+    elf: PathBuf,
     script: &mut Script<'_>,
 ) -> Result<Outcome> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -91,7 +132,6 @@ pub fn run(
             )?)
         }
     };
-    let (_, elf) = qemu::build(workspace, &example.name, false)?;
     let machine = Machine {
         cpu,
         smp: test.smp,
