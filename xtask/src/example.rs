@@ -7,6 +7,7 @@ use serde::Deserialize;
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// A package under `examples` that runs in QEMU: it has a `qemu.toml`.
@@ -131,6 +132,35 @@ impl CpuModel {
             Self::CortexA53 => "cortex-a53",
             Self::CortexA72 => "cortex-a72",
             Self::NeoverseN1 => "neoverse-n1",
+        }
+    }
+}
+
+impl Ending {
+    /// Returns the name as a `qemu.toml` spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl Test {
+    /// Returns a run that ends well, whatever it shows.
+    pub fn plain(timeout: Duration) -> Self {
+        Self {
+            name: String::new(),
+            cpus: every_cpu(),
+            smp: one(),
+            timeout_s: timeout.as_secs(),
+            args: Vec::new(),
+            code: None,
+            ends: Ending::Ok,
+            steps: Vec::new(),
+            log: Vec::new(),
+            never: Vec::new(),
         }
     }
 }

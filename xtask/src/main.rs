@@ -6,6 +6,7 @@ mod example;
 mod process;
 mod qemu;
 mod setup;
+mod test;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -13,15 +14,19 @@ use clap::{Parser, Subcommand};
 /// Set up, run and test the hypervisors under examples/.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
-struct Cli {
+pub struct Cli {
+    /// What to do.
     #[command(subcommand)]
-    command: Command,
+    pub command: Command,
 }
 
+/// The commands, one file each.
 #[derive(Subcommand)]
-enum Command {
+pub enum Command {
     /// Build an example and run it in QEMU.
     Qemu(qemu::Args),
+    /// Run all that CI runs.
+    Test(test::Args),
     /// Get the compiler target, QEMU and the guest images.
     Setup(setup::Args),
 }
@@ -29,6 +34,7 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Qemu(args) => qemu::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Setup(args) => setup::run(&args),
     };
     match result {

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+const MALFORMED: &str = "malformed log frame; is the ELF file the one that runs?";
+
 /// A decoded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -62,23 +64,23 @@ impl Decoder {
     }
 
     /// Hands every frame of `stream` to `sink`, until the stream ends. What is no frame gives one
-    /// warning, and decoding goes on after it.
+    /// warning; an encoding that marks where frames start goes on with the next.
     pub fn decode(&self, mut stream: impl Read, mut sink: impl FnMut(Line)) {
         let mut frames = self.table.new_stream_decoder();
         let mut buffer = [0; 4096];
-        let mut warned = false;
+        let (mut warned, mut lost) = (false, false);
         while let Ok(count @ 1..) = stream.read(&mut buffer) {
             frames.received(&buffer[..count]);
-            loop {
+            while !lost {
                 match frames.decode() {
                     Ok(frame) => sink(self.line(&frame)),
                     Err(DecodeError::UnexpectedEof) => break,
-                    Err(DecodeError::Malformed) if warned => {}
                     Err(DecodeError::Malformed) => {
+                        if !warned {
+                            sink(Line::warning(MALFORMED));
+                        }
                         warned = true;
-                        sink(Line::warning(
-                            "malformed log frame; is the ELF file the one that runs?",
-                        ));
+                        lost = !self.table.encoding().can_recover();
                     }
                 }
             }
@@ -163,5 +165,79 @@ impl fmt::Display for Line {
         self.location
             .iter()
             .try_for_each(|location| write!(f, "  {location}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object::{
+        Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
+        write::{Object, Symbol, SymbolSection},
+    };
+    use std::io::Write;
+
+    /// rzCOBS of a frame that is nothing but the index of its format string.
+    const FRAME_1: &[u8] = &[1, 0x7e, 0];
+    const FRAME_2: &[u8] = &[2, 0x7e, 0];
+    /// A frame that promises more bytes than it has.
+    const BROKEN: &[u8] = &[0xff, 0];
+
+    /// Returns the decoder for a program with two log statements.
+    fn decoder() -> Decoder {
+        let mut program = Object::new(BinaryFormat::Elf, Architecture::Aarch64, Endianness::Little);
+        let section = program.add_section(Vec::new(), b".defmt".to_vec(), SectionKind::Metadata);
+        program.append_section_data(section, &[0; 8], 1);
+        let mut symbol = |name: &str, value, section| {
+            program.add_symbol(Symbol {
+                name: name.into(),
+                value,
+                size: 1,
+                kind: SymbolKind::Data,
+                scope: SymbolScope::Linkage,
+                weak: false,
+                section,
+                flags: SymbolFlags::None,
+            });
+        };
+        symbol("_defmt_version_ = 4", 0, SymbolSection::Absolute);
+        symbol("_defmt_encoding_ = rzcobs", 0, SymbolSection::Absolute);
+        for (index, tag, data) in [(1, "defmt_info", "up"), (2, "defmt_error", "down")] {
+            let name = format!(
+                r#"{{"package":"p","tag":"{tag}","data":"{data}","disambiguator":"{index}","crate_name":"p"}}"#
+            );
+            symbol(&name, index, SymbolSection::Section(section));
+        }
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&program.write().unwrap()).unwrap();
+        Decoder::new(file.path(), Path::new("/")).unwrap().unwrap()
+    }
+
+    fn decoded(stream: &[&[u8]]) -> Vec<String> {
+        let mut lines = Vec::new();
+        decoder().decode(stream.concat().as_slice(), |line| {
+            lines.push(line.to_string())
+        });
+        lines
+    }
+
+    #[test]
+    fn frames_are_decoded_with_their_level() {
+        assert_eq!(decoded(&[FRAME_1, FRAME_2]), ["INFO  up", "ERROR down"]);
+    }
+
+    #[test]
+    fn malformed_frames_give_one_warning_and_decoding_goes_on() {
+        let warning = format!("WARN  {MALFORMED}");
+        let lines = decoded(&[FRAME_1, BROKEN, BROKEN, FRAME_2, BROKEN]);
+        assert_eq!(lines, ["INFO  up", &warning, "ERROR down"]);
+    }
+
+    #[test]
+    fn program_without_log_statements_has_no_decoder() {
+        let program = Object::new(BinaryFormat::Elf, Architecture::Aarch64, Endianness::Little);
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&program.write().unwrap()).unwrap();
+        assert!(Decoder::new(file.path(), Path::new("/")).unwrap().is_none());
     }
 }

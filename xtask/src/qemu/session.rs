@@ -146,6 +146,8 @@ pub fn run(session: &Session<'_>, mut console: Console<'_, '_>) -> Result<Outcom
     let mut ending = None;
     loop {
         match events.recv_timeout(POLL) {
+            // What QEMU says once we end it is about that.
+            Ok(Event::Emulator(_)) if ending.is_some() => {}
             Ok(event) => {
                 take(event, &mut transcript, &console);
                 if let Console::Scripted(script) = &mut console {
