@@ -7,7 +7,7 @@ use aarch64_cpu::{
         VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
     },
 };
-use vcpu_regs::{Cnthctl, Controls, Cptr, Hcr, IccSre, Interface, Mdcr};
+use vcpu_regs::{Cnthctl, Controls, Cptr, Features, Hcr, IccSre, Mdcr};
 
 use crate::sysreg::{mrs, msr};
 
@@ -15,8 +15,8 @@ use crate::sysreg::{mrs, msr};
 ///
 /// # Safety
 ///
-/// The CPU is at EL2 and has what `interface` says.
-pub(crate) unsafe fn read(interface: Interface) -> Controls {
+/// The CPU is at EL2 and has what `features` says.
+pub(crate) unsafe fn read(features: Features) -> Controls {
     let mut controls = Controls {
         hcr: Hcr::from_bits_retain(HCR_EL2.get()),
         cptr: Cptr::from_bits_retain(CPTR_EL2.get()),
@@ -33,7 +33,7 @@ pub(crate) unsafe fn read(interface: Interface) -> Controls {
         icc_sre: IccSre::empty(),
         ich_hcr: 0,
     };
-    if interface.gicv3 {
+    if features.gicv3 {
         controls.icc_sre = IccSre::from_bits_retain(ICC_SRE_EL2.get());
         if controls.icc_sre.contains(IccSre::SRE) {
             controls.ich_hcr = ICH_HCR_EL2.get(); // undefined while SRE is 0
@@ -46,8 +46,8 @@ pub(crate) unsafe fn read(interface: Interface) -> Controls {
 ///
 /// # Safety
 ///
-/// The CPU is at EL2 and has what `interface` says; the host can go on under `controls`.
-pub(crate) unsafe fn write(controls: &Controls, interface: Interface) {
+/// The CPU is at EL2 and has what `features` says; the host can go on under `controls`.
+pub(crate) unsafe fn write(controls: &Controls, features: Features) {
     VTCR_EL2.set(controls.vtcr);
     VTTBR_EL2.set(controls.vttbr);
     CPTR_EL2.set(controls.cptr.bits());
@@ -59,7 +59,7 @@ pub(crate) unsafe fn write(controls: &Controls, interface: Interface) {
     // SAFETY: VPIDR_EL2, at EL2: what EL1 reads from MIDR_EL1.
     unsafe { msr!((3, 4, 0, 0, 0), controls.vpidr) };
     VMPIDR_EL2.set(controls.vmpidr);
-    if interface.gicv3 {
+    if features.gicv3 {
         write_gic(controls);
     }
     HCR_EL2.set(controls.hcr.bits());

@@ -10,13 +10,12 @@ use aarch64_cpu::{
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid, InvalidateStep,
+    Controls, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid, InvalidateStep,
     SwitchedReg, SwitchedState, SysReg,
 };
 
 use crate::{
-    controls, fp, switch,
-    switched::{self, Switch},
+    controls, fp, switch, switched,
     sysreg::{mrs, msr},
     tlb,
 };
@@ -111,37 +110,24 @@ unsafe impl Cpu for El2Cpu {
         }
     }
 
-    unsafe fn controls(&self, interface: Interface) -> Controls {
+    unsafe fn controls(&self, features: Features) -> Controls {
         // SAFETY: the same contract.
-        unsafe { controls::read(interface) }
+        unsafe { controls::read(features) }
     }
 
-    unsafe fn set_controls(&self, controls: &Controls, interface: Interface) {
+    unsafe fn set_controls(&self, controls: &Controls, features: Features) {
         // SAFETY: the same contract.
-        unsafe { controls::write(controls, interface) }
+        unsafe { controls::write(controls, features) }
     }
 
-    unsafe fn save_switched(&self, state: &mut SwitchedState, interface: Interface) {
-        // SAFETY: every CPU has the first two groups; the third is asked for.
-        unsafe {
-            state.el1.save();
-            state.timers.save();
-            if interface.pauth {
-                state.pauth.save();
-            }
-        }
+    unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
+        // SAFETY: the same contract.
+        unsafe { switched::save(state, features) }
     }
 
-    unsafe fn load_switched(&self, state: &SwitchedState, interface: Interface) {
-        // SAFETY: every CPU has the first two groups; the third is asked for. The caller gives
-        // these registers up.
-        unsafe {
-            state.el1.load();
-            state.timers.load();
-            if interface.pauth {
-                state.pauth.load();
-            }
-        }
+    unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
+        // SAFETY: the same contract.
+        unsafe { switched::load(state, features) }
     }
 
     unsafe fn save_fp(&self, state: &mut FpState) {

@@ -1,13 +1,13 @@
 //! One physical CPU, ready to run guests.
 
 use vcpu_hal::{Cpu, HostMode, PerCpu, Platform};
-use vcpu_regs::{Controls, IdRegisters, Interface};
+use vcpu_regs::{Controls, Features, IdRegisters};
 
 /// This CPU at EL2. At most one guest is loaded on it; dropping it leaves none.
 pub struct El2<'h, P: Platform, C: Cpu> {
     pub(crate) cpu: C,
     pub(crate) host: &'h P,
-    pub(crate) interface: Interface,
+    pub(crate) features: Features,
     pub(crate) index: usize,
     /// The host's own controls while a guest is loaded.
     pub(crate) host_controls: Option<Controls>,
@@ -65,11 +65,11 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
         }
         let ids = cpu.id_registers();
         let index = host.per_cpu().index(&cpu);
-        let interface = ids.interface();
+        let features = ids.features();
         Ok(Self {
             cpu,
             host,
-            interface,
+            features,
             index,
             host_controls: None,
             last: None,
@@ -112,7 +112,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
         if let Some(controls) = self.host_controls.take() {
             // SAFETY: `enable_on` found EL2 and read the features; the controls are the host's
             // own, as `load` found them.
-            unsafe { self.cpu.set_controls(&controls, self.interface) };
+            unsafe { self.cpu.set_controls(&controls, self.features) };
         }
     }
 }

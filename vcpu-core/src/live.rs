@@ -46,9 +46,9 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     ) -> Result<Self, LoadError> {
         check(el2, vm)?;
         el2.restore_host(); // of a guest that was forgotten
-        let interface = el2.interface;
+        let features = el2.features;
         // SAFETY: `El2` exists: this CPU is at EL2 with these features.
-        let host = unsafe { el2.cpu.controls(interface) };
+        let host = unsafe { el2.cpu.controls(features) };
         let identity = Identity {
             midr: vm.ids.midr(),
             mpidr: vcpu.mpidr,
@@ -67,8 +67,8 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         // interrupts as the host has them. `Live` keeps `el2`, so nothing else uses EL1 here, and
         // FP no longer traps; `Vcpu` holds what is put on the hardware.
         unsafe {
-            el2.cpu.set_controls(&between, interface);
-            el2.cpu.load_switched(&vcpu.switched, interface);
+            el2.cpu.set_controls(&between, features);
+            el2.cpu.load_switched(&vcpu.switched, features);
             el2.cpu.load_fp(&vcpu.fp);
         }
         let live = Self { vcpu, el2, vm, hcr };
@@ -158,7 +158,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Returns a system register of the guest.
     pub fn sysreg(&self, reg: SwitchedReg) -> u64 {
-        if !reg.exists(self.el2.interface) {
+        if !reg.exists(self.el2.features) {
             return self.vcpu.switched.get(reg);
         }
         // SAFETY: at EL2, as `load` found; the CPU has the register.
@@ -167,7 +167,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Replaces a system register of the guest.
     pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
-        if reg.exists(self.el2.interface) {
+        if reg.exists(self.el2.features) {
             // SAFETY: at EL2, as `load` found; the CPU has the register, and while the guest is
             // loaded it is the guest's.
             unsafe { self.el2.cpu.write_switched(reg, value) };
@@ -195,13 +195,13 @@ fn check<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, vm: &Vm) -> Result<(), LoadEr
 
 impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
     fn drop(&mut self) {
-        let interface = self.el2.interface;
+        let features = self.el2.features;
         let cpu = &self.el2.cpu;
         // SAFETY: at EL2 with these features, as `load` found; under the guest's controls FP does
         // not trap. The timers are the guest's until their controls are saved, and are stopped
         // then, so that none fires into a host that knows nothing of it.
         unsafe {
-            cpu.save_switched(&mut self.vcpu.switched, interface);
+            cpu.save_switched(&mut self.vcpu.switched, features);
             cpu.write_switched(SwitchedReg::CNTV_CTL_EL0, 0);
             cpu.write_switched(SwitchedReg::CNTP_CTL_EL0, 0);
             cpu.save_fp(&mut self.vcpu.fp);

@@ -82,7 +82,7 @@ impl Policy {
         identity: Identity,
     ) -> Controls {
         let virtual_interrupts = self.interrupts == Interrupts::Virtual;
-        let pass_through = !virtual_interrupts && ids.interface().gicv3;
+        let pass_through = !virtual_interrupts && ids.features().gicv3;
         Controls {
             hcr: self.hcr(ids) | host.hcr & Hcr::E2H,
             cptr: Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM,

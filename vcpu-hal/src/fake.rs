@@ -7,7 +7,7 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    Controls, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid, InvalidateStep,
+    Controls, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid, InvalidateStep,
     SwitchedReg, SwitchedState,
 };
 
@@ -182,19 +182,19 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         step.words
     }
 
-    unsafe fn controls(&self, _: Interface) -> Controls {
+    unsafe fn controls(&self, _: Features) -> Controls {
         self.controls.get()
     }
 
-    unsafe fn set_controls(&self, controls: &Controls, _: Interface) {
+    unsafe fn set_controls(&self, controls: &Controls, _: Features) {
         self.controls.set(*controls);
     }
 
-    unsafe fn save_switched(&self, state: &mut SwitchedState, _: Interface) {
+    unsafe fn save_switched(&self, state: &mut SwitchedState, _: Features) {
         state.clone_from(&self.switched.borrow());
     }
 
-    unsafe fn load_switched(&self, state: &SwitchedState, _: Interface) {
+    unsafe fn load_switched(&self, state: &SwitchedState, _: Features) {
         self.switched.borrow_mut().clone_from(state);
     }
 

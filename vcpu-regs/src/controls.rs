@@ -167,7 +167,7 @@ format_bits!(Hcr Cptr Mdcr Cnthctl IccSre);
 
 /// The EL2 words that hold while a guest is loaded; a host's own come back on `put`.
 ///
-/// A word whose feature is missing is neither read nor written: see [`Interface`].
+/// A word whose feature is missing is neither read nor written: see [`Features`](crate::Features).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Controls {
@@ -195,14 +195,4 @@ pub struct Controls {
     pub icc_sre: IccSre,
     /// `ICH_HCR_EL2`, with a GICv3 interface.
     pub ich_hcr: u64,
-}
-
-/// Which optional parts of the switched state a CPU has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Interface {
-    /// The GIC CPU interface is system registers (`ID_AA64PFR0_EL1.GIC`).
-    pub gicv3: bool,
-    /// Pointer authentication (FEAT_PAuth).
-    pub pauth: bool,
 }
