@@ -1,2 +1,31 @@
 //! AArch64 register layouts, saved-state structs and system-register identities, as plain values.
+//!
+//! Nothing here executes an instruction: a debugger links this crate on a laptop. What reads and
+//! writes the hardware is `vcpu-asm`; what gives the values a meaning is in the crates above.
 #![no_std]
+#![forbid(unsafe_code)]
+
+mod addr;
+mod controls;
+mod esr;
+mod gpr;
+mod id;
+mod invalidate;
+mod memory_model;
+mod pstate;
+mod stage2;
+mod state;
+mod sysreg;
+mod table;
+
+pub use addr::{Intid, Ipa, Pa, Va, Vmid};
+pub use controls::{Cnthctl, Controls, Cptr, Hcr, IccSre, Interface, Mdcr};
+pub use esr::{Esr, EsrField, iss};
+pub use gpr::Gpr;
+pub use id::IdRegisters;
+pub use invalidate::{Invalidate, InvalidateStep, InvalidateSteps, IpaRange};
+pub use memory_model::{Granule, GranuleSupport, MemoryModel};
+pub use pstate::{Mode, Pstate};
+pub use stage2::{Vtcr, VtcrFields, Vttbr};
+pub use state::{El1Core, FpState, GuestFrame, PauthKeys, SwitchedReg, SwitchedState, Timers};
+pub use sysreg::SysReg;

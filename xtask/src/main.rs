@@ -2,6 +2,7 @@
 //!
 //! Knows about toolchains, QEMU and files; what an exit means is the examples' own business.
 
+mod bench;
 mod example;
 mod process;
 mod qemu;
@@ -27,6 +28,8 @@ pub enum Command {
     Qemu(qemu::Args),
     /// Run all that CI runs.
     Test(test::Args),
+    /// Measure.
+    Bench(bench::Args),
     /// Get the compiler target, QEMU and the guest images.
     Setup(setup::Args),
 }
@@ -35,6 +38,7 @@ fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Qemu(args) => qemu::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Setup(args) => setup::run(&args),
     };
     match result {

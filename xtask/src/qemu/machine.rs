@@ -89,14 +89,9 @@ impl FromStr for Memory {
 impl Machine {
     /// Returns QEMU's arguments; log frames go to the socket `log`.
     pub fn arguments(&self, uart: Uart, log: &Path) -> Vec<OsString> {
-        let cpu = match self.cpu {
-            // The architected PAuth algorithm takes QEMU four times longer, to the same effect.
-            CpuModel::Max => "max,pauth-impdef=on",
-            other => other.name(),
-        };
         let mut list = Arguments::default();
         list.pair("-machine", "virt,virtualization=on,gic-version=3");
-        list.pair("-cpu", cpu);
+        list.pair("-cpu", self.cpu.argument());
         list.pair("-smp", self.smp.to_string());
         list.pair("-m", format!("{}M", self.memory.mib()));
         list.pair("-display", "none");
