@@ -1,2 +1,17 @@
 //! The instructions of an AArch64 virtual CPU: world switch, save and restore, invalidation.
+//!
+//! [`El2Cpu`] is the real [`Cpu`](vcpu_hal::Cpu). It decides nothing: what a register should hold
+//! comes from the crates above. On another architecture than AArch64 this crate is empty, so that
+//! what depends on it builds and tests anywhere.
 #![no_std]
+#![cfg(target_arch = "aarch64")]
+
+mod controls;
+mod cpu;
+mod fp;
+mod switch;
+mod switched;
+mod sysreg;
+mod tlb;
+
+pub use cpu::El2Cpu;

@@ -6,9 +6,26 @@
 #![forbid(unsafe_code)]
 
 mod addr;
+mod controls;
 mod esr;
+mod gpr;
+mod id;
+mod invalidate;
+mod memory_model;
+mod pstate;
+mod stage2;
+mod state;
 mod sysreg;
+mod table;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
+pub use controls::{Cnthctl, Controls, Cptr, Hcr, IccSre, Mdcr};
 pub use esr::{Esr, EsrField, iss};
+pub use gpr::Gpr;
+pub use id::{Features, IdRegisters};
+pub use invalidate::{Invalidate, InvalidateStep, InvalidateSteps, IpaRange};
+pub use memory_model::{Granule, GranuleSupport, MemoryModel};
+pub use pstate::{Mode, Pstate};
+pub use stage2::{Vtcr, VtcrFields, Vttbr};
+pub use state::*;
 pub use sysreg::{SysReg, SysRegDirections};

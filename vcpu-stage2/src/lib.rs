@@ -1,2 +1,30 @@
 //! AArch64 stage-2 translation: geometry from ID registers, tables, VMIDs and walks, as values.
+//!
+//! - [`Geometry::probe`] says which `VTCR_EL2` CPUs can walk, from their ID registers as values.
+//! - [`Table`] maps and unmaps in memory the host provides ([`FrameSource`], [`AddressMap`]).
+//! - Each change is a [`Change`]: it names what TLBs must forget, and stays owed until they have.
+//! - [`Stage2`] is what a CPU loads.
+//!
+//! No instruction is executed here and no register read: `vcpu-asm` does both.
 #![no_std]
+
+mod attributes;
+mod change;
+mod descriptor;
+mod geometry;
+mod memory;
+mod stage2;
+mod table;
+mod unmap;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+pub use attributes::{Access, Attributes, Execute, MemoryType};
+pub use change::Change;
+pub use geometry::{Geometry, GeometryError, IpaBits, Options, Request};
+pub use memory::{AddressMap, FrameSource, LinearMap};
+pub use stage2::{RootError, Stage2};
+pub use table::{MapError, Table};
+pub use walk::{Leaf, Walk};

@@ -1,0 +1,80 @@
+//! QEMU's own device tree: how much RAM there is, and which guest images `-device guest-loader`
+//! placed.
+
+use core::ops::Range;
+use core::slice;
+
+use dtoolkit::fdt::{Fdt, FdtNode};
+use dtoolkit::standard::NodeStandard;
+use dtoolkit::{Node, Property, ToCellInt};
+
+use crate::layout::{IMAGE, RAM_START};
+
+/// The device tree QEMU left at the start of RAM.
+#[derive(Clone, Copy, Debug)]
+pub struct HostTree(Fdt<'static>);
+
+/// A guest image that QEMU loaded: `-device guest-loader,addr=…,kernel=…` (or `initrd=…`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GuestImage {
+    /// The bytes of the file, in guest RAM.
+    pub range: Range<u64>,
+    /// `bootargs=…` of the device.
+    pub bootargs: Option<&'static str>,
+}
+
+impl HostTree {
+    /// Reads the tree in place; `None` when there is none.
+    pub(crate) fn find() -> Option<Self> {
+        let most = (IMAGE.start - RAM_START) as usize;
+        // SAFETY: RAM below the image, mapped, and written by nobody after QEMU.
+        let bytes: &'static [u8] = unsafe { slice::from_raw_parts(RAM_START as *const u8, most) };
+        // The second word of the header is the size; `Fdt` wants exactly as many bytes.
+        let size = u32::from_be_bytes(bytes[4..8].try_into().ok()?) as usize;
+        Fdt::new(bytes.get(..size)?).ok().map(Self)
+    }
+
+    /// Returns the tree, for what this type has no word for.
+    pub fn fdt(&self) -> Fdt<'static> {
+        self.0
+    }
+
+    /// Returns the machine's RAM, the hypervisor's part included.
+    pub fn ram(&self) -> Option<Range<u64>> {
+        reg(self.0.find_node("/memory")?)
+    }
+
+    /// Returns the guest kernel that QEMU loaded.
+    pub fn kernel(&self) -> Option<GuestImage> {
+        self.guest_image("multiboot,kernel")
+    }
+
+    /// Returns the guest's initial RAM disk that QEMU loaded.
+    pub fn ramdisk(&self) -> Option<GuestImage> {
+        self.guest_image("multiboot,ramdisk")
+    }
+
+    fn guest_image(&self, compatible: &str) -> Option<GuestImage> {
+        let chosen = self.0.find_node("/chosen")?;
+        let module = chosen.find_compatible(compatible).next()?;
+        let bootargs = module
+            .property("bootargs")
+            .and_then(|value| value.value_as().ok());
+        Some(GuestImage {
+            range: reg(module)?,
+            bootargs,
+        })
+    }
+}
+
+/// Returns the first range of `reg`. Two cells each for address and size, as at the root of `virt`;
+/// QEMU gives /chosen no cell counts of its own, and writes its modules the same way.
+fn reg(node: FdtNode<'static>) -> Option<Range<u64>> {
+    let [start, size] = node
+        .property("reg")?
+        .as_prop_encoded_array([2, 2])
+        .ok()?
+        .next()?;
+    let (start, size): (u64, u64) = (start.to_int().ok()?, size.to_int().ok()?);
+    Some(start..start.checked_add(size)?)
+}

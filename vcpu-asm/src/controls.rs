@@ -1,0 +1,82 @@
+//! The EL2 controls, read and written as one value.
+
+use aarch64_cpu::{
+    asm::barrier,
+    registers::{
+        CNTHCTL_EL2, CNTVOFF_EL2, CPTR_EL2, HCR_EL2, ICC_SRE_EL2, ICH_HCR_EL2, MDCR_EL2, Readable,
+        VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
+    },
+};
+use vcpu_regs::{Cnthctl, Controls, Cptr, Features, Hcr, IccSre, Mdcr};
+
+use crate::sysreg::{mrs, msr};
+
+/// Reads the controls in force.
+///
+/// # Safety
+///
+/// The CPU is at EL2 and has what `features` says.
+pub(crate) unsafe fn read(features: Features) -> Controls {
+    let mut controls = Controls {
+        hcr: Hcr::from_bits_retain(HCR_EL2.get()),
+        cptr: Cptr::from_bits_retain(CPTR_EL2.get()),
+        mdcr: Mdcr::from_bits_retain(MDCR_EL2.get()),
+        cnthctl: Cnthctl::from_bits_retain(CNTHCTL_EL2.get()),
+        // SAFETY: HSTR_EL2, at EL2; a read without a side effect.
+        hstr: unsafe { mrs!((3, 4, 1, 1, 3)) },
+        cntvoff: CNTVOFF_EL2.get(),
+        // SAFETY: VPIDR_EL2, at EL2; a read without a side effect.
+        vpidr: unsafe { mrs!((3, 4, 0, 0, 0)) },
+        vmpidr: VMPIDR_EL2.get(),
+        vtcr: VTCR_EL2.get(),
+        vttbr: VTTBR_EL2.get(),
+        icc_sre: IccSre::empty(),
+        ich_hcr: 0,
+    };
+    if features.gicv3 {
+        controls.icc_sre = IccSre::from_bits_retain(ICC_SRE_EL2.get());
+        if controls.icc_sre.contains(IccSre::SRE) {
+            controls.ich_hcr = ICH_HCR_EL2.get(); // undefined while SRE is 0
+        }
+    }
+    controls
+}
+
+/// Puts the controls in force.
+///
+/// # Safety
+///
+/// The CPU is at EL2 and has what `features` says; the host can go on under `controls`.
+pub(crate) unsafe fn write(controls: &Controls, features: Features) {
+    VTCR_EL2.set(controls.vtcr);
+    VTTBR_EL2.set(controls.vttbr);
+    CPTR_EL2.set(controls.cptr.bits());
+    MDCR_EL2.set(controls.mdcr.bits());
+    CNTHCTL_EL2.set(controls.cnthctl.bits());
+    // SAFETY: HSTR_EL2, at EL2: traps of lower levels only.
+    unsafe { msr!((3, 4, 1, 1, 3), controls.hstr) };
+    CNTVOFF_EL2.set(controls.cntvoff);
+    // SAFETY: VPIDR_EL2, at EL2: what EL1 reads from MIDR_EL1.
+    unsafe { msr!((3, 4, 0, 0, 0), controls.vpidr) };
+    VMPIDR_EL2.set(controls.vmpidr);
+    if features.gicv3 {
+        write_gic(controls);
+    }
+    HCR_EL2.set(controls.hcr.bits());
+    barrier::isb(barrier::SY); // all of the above, before what the caller does under it
+}
+
+/// ICH_HCR_EL2 exists only while SRE is 1.
+fn write_gic(controls: &Controls) {
+    let in_force = IccSre::from_bits_retain(ICC_SRE_EL2.get());
+    if controls.icc_sre.contains(IccSre::SRE) {
+        ICC_SRE_EL2.set(controls.icc_sre.bits());
+        barrier::isb(barrier::SY); // SRE, before the access below
+        ICH_HCR_EL2.set(controls.ich_hcr);
+    } else {
+        if in_force.contains(IccSre::SRE) {
+            ICH_HCR_EL2.set(0);
+        }
+        ICC_SRE_EL2.set(controls.icc_sre.bits());
+    }
+}

@@ -1,0 +1,202 @@
+//! The real processor.
+
+use aarch64_cpu::{
+    asm::barrier,
+    registers::{
+        CNTFRQ_EL0, CNTPCT_EL0, CurrentEL, DAIF, ESR_EL2, FAR_EL2, HCR_EL2, HPFAR_EL2, MPIDR_EL1,
+        Readable, SPSel, TPIDR_EL2,
+    },
+};
+use core::{arch::asm, marker::PhantomData};
+use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
+use vcpu_regs::{
+    Controls, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid, InvalidateStep,
+    SwitchedReg, SwitchedState, SysReg,
+};
+
+use crate::{
+    controls, fp, switch, switched,
+    sysreg::{mrs, msr},
+    tlb,
+};
+
+/// The CPU that this code runs on. A value of it stays on its CPU.
+#[derive(Debug)]
+pub struct El2Cpu {
+    _this_cpu: PhantomData<*const ()>,
+}
+
+impl El2Cpu {
+    /// Returns the calling CPU, or the exception level that it is at instead of EL2.
+    pub fn current() -> Result<Self, u8> {
+        match CurrentEL.read(CurrentEL::EL) as u8 {
+            2 => Ok(Self {
+                _this_cpu: PhantomData,
+            }),
+            el => Err(el),
+        }
+    }
+}
+
+// SAFETY: each method is the registers and instructions its contract names; `switch::enter` keeps
+// what the trait asks of `enter`, and nothing else touches memory but through its arguments.
+unsafe impl Cpu for El2Cpu {
+    fn host_mode(&self) -> HostMode {
+        HostMode {
+            el: CurrentEL.read(CurrentEL::EL) as u8,
+            own_stack: SPSel.is_set(SPSel::SP),
+            e2h: Hcr::from_bits_retain(HCR_EL2.get()).contains(Hcr::E2H),
+        }
+    }
+
+    fn id_registers(&self) -> IdRegisters {
+        IdRegisters::read_with(id_register)
+    }
+
+    fn mpidr(&self) -> u64 {
+        MPIDR_EL1.get()
+    }
+
+    fn tpidr_el2(&self) -> u64 {
+        TPIDR_EL2.get()
+    }
+
+    fn counter(&self) -> u64 {
+        barrier::isb(barrier::SY); // not before what came before
+        CNTPCT_EL0.get()
+    }
+
+    fn counter_freq_hz(&self) -> u64 {
+        CNTFRQ_EL0.get()
+    }
+
+    #[inline]
+    fn mask_interrupts(&self) -> Daif {
+        let daif = DAIF.get();
+        // SAFETY: at EL2; masking cannot break anything. Memory accesses do not move across.
+        unsafe { asm!("msr daifset, #0xf", options(nostack, preserves_flags)) };
+        Daif(daif)
+    }
+
+    #[inline]
+    fn restore_interrupts(&self, daif: Daif) {
+        // SAFETY: the masks are those of our caller's caller. Memory accesses do not move across.
+        unsafe { asm!("msr daif, {}", in(reg) daif.0, options(nostack, preserves_flags)) };
+    }
+
+    #[inline]
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch) -> ExitWords {
+        // SAFETY: the caller has EL2, the masks, the controls and the PSTATE; `frame` is borrowed
+        // for the call.
+        let cause = unsafe { switch::enter(frame, hcr.guest.bits(), hcr.host.bits()) };
+        let (cause, captured) = match cause {
+            0 => (Cause::Synchronous, true),
+            1 => (Cause::Irq, false),
+            2 => (Cause::Fiq, false),
+            _ => (Cause::SError, true),
+        };
+        let esr = if captured { Esr(ESR_EL2.get()) } else { Esr(0) };
+        // An abort from the guest (classes 0x20, 0x24) or a PC alignment fault (0x22), which has
+        // FAR: nothing else leaves them defined.
+        let (far, hpfar) = match esr.class() {
+            0x20 | 0x22 | 0x24 => (FAR_EL2.get(), HPFAR_EL2.get()),
+            _ => (0, 0),
+        };
+        ExitWords {
+            cause,
+            esr,
+            far,
+            hpfar,
+        }
+    }
+
+    unsafe fn controls(&self, features: Features) -> Controls {
+        // SAFETY: the same contract.
+        unsafe { controls::read(features) }
+    }
+
+    unsafe fn set_controls(&self, controls: &Controls, features: Features) {
+        // SAFETY: the same contract.
+        unsafe { controls::write(controls, features) }
+    }
+
+    unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
+        // SAFETY: the same contract.
+        unsafe { switched::save(state, features) }
+    }
+
+    unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
+        // SAFETY: the same contract.
+        unsafe { switched::load(state, features) }
+    }
+
+    unsafe fn save_fp(&self, state: &mut FpState) {
+        // SAFETY: the same contract; `state` is borrowed for the call.
+        unsafe { fp::save(state) }
+    }
+
+    unsafe fn load_fp(&self, state: &FpState) {
+        // SAFETY: the same contract; `state` is borrowed for the call.
+        unsafe { fp::load(state) }
+    }
+
+    #[inline]
+    unsafe fn read_switched(&self, reg: SwitchedReg) -> u64 {
+        // SAFETY: the same contract.
+        unsafe { switched::read(reg) }
+    }
+
+    #[inline]
+    unsafe fn write_switched(&self, reg: SwitchedReg, value: u64) {
+        // SAFETY: the same contract.
+        unsafe { switched::write(reg, value) }
+    }
+
+    unsafe fn invalidate(&self, step: InvalidateStep) {
+        // SAFETY: forgetting a translation that is still right costs a walk, nothing else.
+        unsafe { tlb::execute(step) }
+    }
+
+    unsafe fn gic_acknowledge(&self) -> Intid {
+        // SAFETY: ICC_IAR1_EL1, which the caller says is in use.
+        Intid(unsafe { mrs!((3, 0, 12, 12, 0)) } as u32)
+    }
+
+    unsafe fn gic_end(&self, intid: Intid) {
+        // SAFETY: ICC_EOIR1_EL1, which the caller says is in use.
+        unsafe { msr!((3, 0, 12, 12, 1), u64::from(intid.0)) };
+    }
+
+    unsafe fn gic_deactivate(&self, intid: Intid) {
+        // SAFETY: ICC_DIR_EL1, which the caller says is in use.
+        unsafe { msr!((3, 0, 12, 11, 1), u64::from(intid.0)) };
+    }
+}
+
+/// Reads one register of the ID space, or CTR_EL0; those of CRm = 0 that do not exist are zero.
+fn id_register(reg: SysReg) -> u64 {
+    macro_rules! rows {
+        ($($crm:literal: $($op2:literal)*;)*) => {
+            match (reg.crm(), reg.op2()) {
+                // SAFETY: CTR_EL0; no side effect.
+                _ if reg.op1() == 3 => unsafe { mrs!((3, 3, 0, 0, 1)) },
+                $($(
+                    // SAFETY: an ID register, or a reserved encoding of the ID space, which reads
+                    // as zero; no side effect.
+                    ($crm, $op2) => unsafe { mrs!((3, 0, 0, $crm, $op2)) },
+                )*)*
+                _ => 0,
+            }
+        };
+    }
+    rows! {
+        0: 0 5 6;
+        1: 0 1 2 3 4 5 6 7;
+        2: 0 1 2 3 4 5 6 7;
+        3: 0 1 2 3 4 5 6 7;
+        4: 0 1 2 3 4 5 6 7;
+        5: 0 1 2 3 4 5 6 7;
+        6: 0 1 2 3 4 5 6 7;
+        7: 0 1 2 3 4 5 6 7;
+    }
+}

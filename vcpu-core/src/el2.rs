@@ -1,0 +1,125 @@
+//! One physical CPU, ready to run guests.
+
+use vcpu_hal::{Cpu, HostMode, PerCpu, Platform};
+use vcpu_regs::{Controls, Features, IdRegisters};
+
+/// This CPU at EL2. At most one guest is loaded on it; dropping it leaves none.
+pub struct El2<'h, P: Platform, C: Cpu> {
+    pub(crate) cpu: C,
+    pub(crate) host: &'h P,
+    pub(crate) features: Features,
+    pub(crate) index: usize,
+    /// The host's own controls while a guest is loaded.
+    pub(crate) host_controls: Option<Controls>,
+    /// The vCPU that ran here last: its number, and the `VTTBR_EL2` it ran under.
+    pub(crate) last: Option<(u64, u64)>,
+    ids: IdRegisters,
+}
+
+/// Why a CPU cannot run guests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum EnableError {
+    /// The code runs at this exception level, not at EL2.
+    NotEl2(u8),
+    /// The code runs on SP_EL0 (EL2t): an exception would leave its stack behind.
+    NotOnOwnStack,
+    /// `HCR_EL2.E2H` is 1.
+    HostExtensions,
+}
+
+impl core::fmt::Display for EnableError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NotEl2(el) => write!(f, "guests need EL2, but this code runs at EL{el}"),
+            Self::NotOnOwnStack => f.write_str("the host runs on SP_EL0; select SP_EL2 first"),
+            Self::HostExtensions => f.write_str("HCR_EL2.E2H is 1, which is not supported yet"),
+        }
+    }
+}
+
+impl core::error::Error for EnableError {}
+
+#[cfg(target_arch = "aarch64")]
+impl<'h, P: Platform> El2<'h, P, vcpu_asm::El2Cpu> {
+    /// Makes this CPU ready to run guests for `host`.
+    pub fn enable(host: &'h P) -> Result<Self, EnableError> {
+        match vcpu_asm::El2Cpu::current() {
+            Ok(cpu) => Self::enable_on(cpu, host),
+            Err(el) => Err(EnableError::NotEl2(el)),
+        }
+    }
+}
+
+impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
+    /// Makes `cpu`, the calling one, ready to run guests for `host`.
+    pub fn enable_on(cpu: C, host: &'h P) -> Result<Self, EnableError> {
+        match cpu.host_mode() {
+            HostMode { el, .. } if el != 2 => return Err(EnableError::NotEl2(el)),
+            HostMode {
+                own_stack: false, ..
+            } => return Err(EnableError::NotOnOwnStack),
+            HostMode { e2h: true, .. } => return Err(EnableError::HostExtensions),
+            _ => {}
+        }
+        let ids = cpu.id_registers();
+        let index = host.per_cpu().index(&cpu);
+        let features = ids.features();
+        Ok(Self {
+            cpu,
+            host,
+            features,
+            index,
+            host_controls: None,
+            last: None,
+            ids,
+        })
+    }
+
+    /// Returns the CPU.
+    pub fn cpu(&self) -> &C {
+        &self.cpu
+    }
+
+    /// Returns the host.
+    pub fn host(&self) -> &'h P {
+        self.host
+    }
+
+    /// Returns what the CPU says it is.
+    pub fn ids(&self) -> &IdRegisters {
+        &self.ids
+    }
+
+    /// Returns the host's index of this CPU.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Returns the physical counter, in ticks.
+    pub fn counter(&self) -> u64 {
+        self.cpu.counter()
+    }
+
+    /// Returns the ticks of the counters in a second.
+    pub fn counter_freq_hz(&self) -> u64 {
+        self.cpu.counter_freq_hz()
+    }
+
+    /// Takes the guest's controls off the CPU, if some are still there.
+    pub(crate) fn restore_host(&mut self) {
+        if let Some(controls) = self.host_controls.take() {
+            // SAFETY: `enable_on` found EL2 and read the features; the controls are the host's
+            // own, as `load` found them.
+            unsafe { self.cpu.set_controls(&controls, self.features) };
+        }
+    }
+}
+
+/// A guest whose [`Live`](crate::Live) was forgotten instead of dropped leaves its controls here.
+impl<P: Platform, C: Cpu> Drop for El2<'_, P, C> {
+    fn drop(&mut self) {
+        self.restore_host();
+    }
+}

@@ -1,0 +1,96 @@
+//! What a guest is told about its CPU.
+
+use vcpu_regs::IdRegisters;
+
+/// Fields of the ID registers that a guest may see, by register (CRm, op2).
+///
+/// The rest reads as zero: what is hidden traps, or its state is not switched, or it is EL2's. A
+/// field joins the mask when the feature behind it is switched or needs nothing of us.
+const VISIBLE: &[(u8, u8, u64)] = &[
+    // MIDR_EL1, MPIDR_EL1, REVIDR_EL1: which part this is.
+    (0, 0, !0),
+    (0, 5, !0),
+    (0, 6, !0),
+    // AArch32 at EL0: ID_PFR0/1, ID_DFR0 without trace and monitors, ID_MMFR0-4, ID_ISAR0-6, MVFR0-2.
+    (1, 0, 0x0000_ffff),
+    (1, 1, 0x0fff_ffff),
+    (1, 2, 0x0000_0fff),
+    (1, 4, !0),
+    (1, 5, !0),
+    (1, 6, !0),
+    (1, 7, !0),
+    (2, 0, !0),
+    (2, 1, !0),
+    (2, 2, !0),
+    (2, 3, !0),
+    (2, 4, !0),
+    (2, 5, !0),
+    (2, 6, !0),
+    (2, 7, !0),
+    (3, 0, !0),
+    (3, 1, !0),
+    (3, 2, !0),
+    (3, 4, 0xff),
+    // ID_AA64PFR0_EL1: EL0, EL1, FP, AdvSIMD, GIC, DIT, CSV2, CSV3. Not RAS, SVE, MPAM, AMU, EL2.
+    (4, 0, fields(&[0, 4, 16, 20, 24, 48, 56, 60])),
+    // ID_AA64PFR1_EL1: BT, SSBS. Not MTE, SME, NMI, GCS.
+    (4, 1, fields(&[0, 4])),
+    // ID_AA64DFR0_EL1: DebugVer, BRPs, WRPs, CTX_CMPs, DoubleLock. Not trace, PMU, SPE, BRBE.
+    (5, 0, fields(&[0, 12, 20, 28, 36])),
+    // ID_AA64ISAR0_EL1: all but TME.
+    (6, 0, !fields(&[24])),
+    // ID_AA64ISAR1_EL1: all but LS64.
+    (6, 1, !fields(&[60])),
+    // ID_AA64ISAR2_EL1: RPRES, GPA3, APA3, BC, PAC_frac. Not WFxT, MOPS.
+    (6, 2, fields(&[4, 8, 12, 20, 24])),
+    // ID_AA64MMFR0_EL1: all but ECV, FGT and the granules of stage 2.
+    (7, 0, fields(&[0, 4, 8, 12, 16, 20, 24, 28, 44])),
+    // ID_AA64MMFR1_EL1: HAFDBS, HPDS, PAN, SpecSEI, XNX, ETS, AFP, nTLBPA. Not VMIDs, VHE, LOR.
+    (7, 1, fields(&[0, 12, 20, 24, 28, 36, 44, 48])),
+    // ID_AA64MMFR2_EL1: all but IESB, NV, FWB, EVT.
+    (7, 2, !fields(&[12, 24, 40, 44, 56])),
+];
+
+/// Returns the mask of the four-bit fields at these positions.
+const fn fields(at: &[u32]) -> u64 {
+    let mut mask = 0;
+    let mut i = 0;
+    while i < at.len() {
+        mask |= 0xf << at[i];
+        i += 1;
+    }
+    mask
+}
+
+/// Returns the ID registers that a guest on a CPU with `host` sees, all hidden features narrowed.
+///
+/// `pa_bits` is what the guest may take for the size of physical addresses: the bits of an IPA.
+pub fn guest_ids(host: &IdRegisters, pa_bits: u8) -> IdRegisters {
+    let mut guest = IdRegisters::default();
+    for &(crm, op2, mask) in VISIBLE {
+        let reg = vcpu_regs::SysReg::new(3, 0, 0, crm, op2);
+        guest.set(reg, host.get(reg).unwrap_or(0) & mask);
+    }
+    // FEAT_CSV2_2 would show SCXTNUM_ELx.
+    let csv2 = (guest.pfr0() >> 56 & 0xf).min(1);
+    guest.set_pfr0(guest.pfr0() & !(0xf << 56) | csv2 << 56);
+    // AArch32 stops at EL0.
+    let el1 = (guest.pfr0() >> 4 & 0xf).min(1);
+    guest.set_pfr0(guest.pfr0() & !(0xf << 4) | el1 << 4);
+    let range = (guest.mmfr0() & 0xf).min(pa_range(pa_bits));
+    guest.set_mmfr0(guest.mmfr0() & !0xf | range);
+    guest
+}
+
+/// Returns the largest `ID_AA64MMFR0_EL1.PARange` that promises no more than `bits`.
+const fn pa_range(bits: u8) -> u64 {
+    match bits {
+        0..=35 => 0,
+        36..=39 => 1,
+        40..=41 => 2,
+        42..=43 => 3,
+        44..=47 => 4,
+        48..=51 => 5,
+        _ => 6,
+    }
+}

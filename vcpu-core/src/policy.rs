@@ -1,0 +1,150 @@
+//! What a guest may do, as data, and the EL2 words that say so to the hardware.
+
+use vcpu_regs::{Cnthctl, Controls, Cptr, Hcr, IccSre, IdRegisters, Mdcr};
+use vcpu_stage2::Stage2;
+
+/// Who handles what. The default keeps everything with the host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Policy {
+    /// Physical interrupts.
+    pub interrupts: Interrupts,
+    /// The physical timer.
+    pub timers: Timers,
+    /// `WFI` and `WFIT`.
+    pub wfi: Waits,
+    /// `WFE` and `WFET`.
+    pub wfe: Waits,
+}
+
+impl Policy {
+    /// The guest owns the physical interrupts and timers, and waits on the hardware: one guest on
+    /// this CPU, no preemption.
+    pub const PASS_THROUGH: Self = Self {
+        interrupts: Interrupts::PassThrough,
+        timers: Timers::PassThrough,
+        wfi: Waits::Native,
+        wfe: Waits::Native,
+    };
+}
+
+/// Who gets physical interrupts while the guest runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Interrupts {
+    /// The host: they end a run, and the guest gets virtual ones.
+    #[default]
+    Virtual,
+    /// The guest, through its own CPU interface; the host gets none while the guest runs.
+    PassThrough,
+}
+
+/// Who gets the EL1 physical timer. The virtual timer is always the guest's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Timers {
+    /// Accesses trap, for the host to emulate.
+    #[default]
+    Virtual,
+    /// The guest.
+    PassThrough,
+}
+
+/// What a waiting instruction does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Waits {
+    /// It ends the run.
+    #[default]
+    Exit,
+    /// It waits on the hardware.
+    Native,
+}
+
+/// What one vCPU is told about itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    pub midr: u64,
+    pub mpidr: u64,
+    pub counter_offset: u64,
+}
+
+impl Policy {
+    /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host`.
+    ///
+    /// What is neither switched nor meant for guests traps: SVE, SME, trace, the performance and
+    /// activity monitors, statistical profiling, OS lock, implementation-defined registers.
+    pub(crate) fn controls(
+        &self,
+        ids: &IdRegisters,
+        host: &Controls,
+        stage2: &Stage2,
+        identity: Identity,
+    ) -> Controls {
+        let virtual_interrupts = self.interrupts == Interrupts::Virtual;
+        let pass_through = !virtual_interrupts && ids.features().gicv3;
+        Controls {
+            hcr: self.hcr(ids) | host.hcr & Hcr::E2H,
+            cptr: Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM,
+            mdcr: host.mdcr & Mdcr::HPMN
+                | Mdcr::TPM
+                | Mdcr::TPMCR
+                | Mdcr::TDOSA
+                | Mdcr::TDRA
+                | Mdcr::TPMS
+                | Mdcr::TTRF,
+            cnthctl: match self.timers {
+                Timers::Virtual => Cnthctl::EL1PCTEN,
+                Timers::PassThrough => Cnthctl::EL1PCTEN | Cnthctl::EL1PCEN,
+            },
+            hstr: 0,
+            cntvoff: identity.counter_offset,
+            vpidr: identity.midr,
+            vmpidr: identity.mpidr,
+            vtcr: stage2.vtcr().bits(),
+            vttbr: stage2.vttbr().bits(),
+            icc_sre: match pass_through {
+                true => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
+                false => host.icc_sre - IccSre::ENABLE, // ICC_SRE_EL1 traps
+            },
+            ich_hcr: 0,
+        }
+    }
+
+    fn hcr(&self, ids: &IdRegisters) -> Hcr {
+        let mut hcr = Hcr::VM
+            | Hcr::SWIO
+            | Hcr::PTW
+            | Hcr::AMO
+            | Hcr::FB
+            | Hcr::BSU_INNER
+            | Hcr::TID1
+            | Hcr::TID3
+            | Hcr::TSC
+            | Hcr::TIDCP
+            | Hcr::TACR
+            | Hcr::RW;
+        if self.interrupts == Interrupts::Virtual {
+            hcr |= Hcr::IMO | Hcr::FMO;
+        }
+        if self.wfi == Waits::Exit {
+            hcr |= Hcr::TWI;
+        }
+        if self.wfe == Waits::Exit {
+            hcr |= Hcr::TWE;
+        }
+        if ids.has_pauth() {
+            hcr |= Hcr::API | Hcr::APK;
+        }
+        if ids.has_lor() {
+            hcr |= Hcr::TLOR;
+        }
+        if ids.has_ras() {
+            hcr |= Hcr::TERR;
+        }
+        if ids.has_mte() {
+            hcr |= Hcr::TID5;
+        }
+        hcr
+    }
+}

@@ -1,0 +1,122 @@
+//! A virtual CPU that is on no physical one.
+
+use core::{
+    ops::{Deref, DerefMut},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use vcpu_exits::SError;
+use vcpu_hal::{Cpu, Inject, Platform};
+use vcpu_regs::{FpState, Intid, SwitchedReg, SwitchedState};
+
+use crate::{El2, Live, LoadError, Policy, Registers, Vm};
+
+/// What a vCPU starts from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct VcpuConfig {
+    /// Affinity fields of the `MPIDR_EL1` that the guest reads; bit 31 is set whatever this says.
+    pub mpidr: u64,
+    /// Who handles what.
+    pub policy: Policy,
+}
+
+/// A virtual CPU, with all of its registers, while it is on no physical CPU.
+///
+/// [`load`](Self::load) makes it live on one. It dereferences to [`Registers`].
+pub struct Vcpu<P: Platform> {
+    pub(crate) registers: Registers,
+    pub(crate) switched: SwitchedState,
+    pub(crate) fp: FpState,
+    pub(crate) pending: <P::Inject as Inject>::State,
+    pub(crate) pending_serror: Option<SError>,
+    pub(crate) mpidr: u64,
+    pub(crate) policy: Policy,
+    /// Tells vCPUs apart where their translations might be mixed up.
+    pub(crate) number: u64,
+    /// The CPU it was last loaded on.
+    pub(crate) last_cpu: Option<usize>,
+}
+
+impl<P: Platform> Vcpu<P> {
+    /// `MPIDR_EL1`: Aff3 to Aff0, and U for a single processor, MT.
+    const MPIDR_FIELDS: u64 = 0xff_ffff_ffff & !(1 << 31);
+
+    /// Returns a vCPU after reset, at address 0 in EL1h with everything masked.
+    pub fn new(config: &VcpuConfig) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self {
+            registers: Registers::new(),
+            switched: SwitchedState::default(),
+            fp: FpState::default(),
+            pending: Default::default(),
+            pending_serror: None,
+            mpidr: config.mpidr & Self::MPIDR_FIELDS | 1 << 31,
+            policy: config.policy,
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            last_cpu: None,
+        }
+    }
+
+    /// Makes the guest's state live on this CPU, until the result is dropped or
+    /// [`put`](Live::put).
+    pub fn load<'a, 'h, C: Cpu>(
+        &'a mut self,
+        el2: &'a mut El2<'h, P, C>,
+        vm: &'a Vm,
+    ) -> Result<Live<'a, 'h, P, C>, LoadError> {
+        Live::load(self, el2, vm)
+    }
+
+    /// Returns the MPIDR_EL1 that the guest reads.
+    pub fn mpidr(&self) -> u64 {
+        self.mpidr
+    }
+
+    /// Returns who handles what.
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Returns a system register.
+    pub fn sysreg(&self, reg: SwitchedReg) -> u64 {
+        self.switched.get(reg)
+    }
+
+    /// Replaces a system register.
+    pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
+        self.switched.set(reg, value);
+    }
+
+    /// Returns the FP/SIMD registers.
+    pub fn fp(&self) -> &FpState {
+        &self.fp
+    }
+
+    /// Returns the FP/SIMD registers, to change them.
+    pub fn fp_mut(&mut self) -> &mut FpState {
+        &mut self.fp
+    }
+
+    /// Makes a virtual interrupt pending, for when the vCPU next runs.
+    pub fn inject_irq(
+        &mut self,
+        host: &P,
+        intid: Intid,
+    ) -> Result<(), <P::Inject as Inject>::Error> {
+        host.inject().inject(&mut self.pending, intid)
+    }
+}
+
+impl<P: Platform> Deref for Vcpu<P> {
+    type Target = Registers;
+
+    fn deref(&self) -> &Registers {
+        &self.registers
+    }
+}
+
+impl<P: Platform> DerefMut for Vcpu<P> {
+    fn deref_mut(&mut self) -> &mut Registers {
+        &mut self.registers
+    }
+}

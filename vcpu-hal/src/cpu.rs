@@ -1,0 +1,195 @@
+//! The processor as a trait.
+
+use vcpu_regs::{
+    Controls, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid, InvalidateStep,
+    SwitchedReg, SwitchedState,
+};
+
+/// How the calling code runs, before anything is touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct HostMode {
+    /// The exception level: `CurrentEL`.
+    pub el: u8,
+    /// Whether SP is SP_EL2 and not SP_EL0: `SPSel`.
+    pub own_stack: bool,
+    /// `HCR_EL2.E2H`; false below EL2.
+    pub e2h: bool,
+}
+
+/// Interrupt masks as they were: `DAIF`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Daif(pub u64);
+
+/// `HCR_EL2` while the guest runs and while the host does between two runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HcrSwitch {
+    /// In force in the guest.
+    pub guest: Hcr,
+    /// In force in the host; equal where the difference would not be seen, which saves two writes.
+    pub host: Hcr,
+}
+
+/// Which vector brought the CPU back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u64)]
+pub enum Cause {
+    /// A synchronous exception: the syndrome says which.
+    Synchronous = 0,
+    /// A physical IRQ is pending.
+    Irq = 1,
+    /// A physical FIQ is pending.
+    Fiq = 2,
+    /// A physical SError was taken.
+    SError = 3,
+}
+
+/// What the hardware captured when the guest was left, read once.
+///
+/// FAR and HPFAR mean something only for an abort, and are zero otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ExitWords {
+    /// The vector.
+    pub cause: Cause,
+    /// `ESR_EL2`; zero for an interrupt.
+    pub esr: Esr,
+    /// `FAR_EL2`.
+    pub far: u64,
+    /// `HPFAR_EL2`.
+    pub hpfar: u64,
+}
+
+/// The processor a vCPU runs on: everything that is an instruction.
+///
+/// Two implementations stand in the tree: `vcpu_asm::El2Cpu`, and [`crate::fake::ScriptedCpu`].
+/// All calls concern the CPU that makes them.
+///
+/// # Safety
+///
+/// An implementation does what each method says and nothing else to memory or to the host's
+/// registers: after [`enter`](Self::enter), stack, callee-saved registers, SP_EL0, TPIDR_EL0,
+/// TPIDR_EL1, TPIDR_EL2 and VBAR_EL2 are as before, and `HCR_EL2` is `hcr.host`.
+pub unsafe trait Cpu {
+    /// Returns how the caller runs.
+    fn host_mode(&self) -> HostMode;
+
+    /// Reads `MIDR_EL1` and the `ID_*` registers.
+    fn id_registers(&self) -> IdRegisters;
+
+    /// Reads `MPIDR_EL1`.
+    fn mpidr(&self) -> u64;
+
+    /// Reads `TPIDR_EL2`.
+    fn tpidr_el2(&self) -> u64;
+
+    /// Reads `CNTPCT_EL0`, in ticks of [`counter_freq_hz`](Self::counter_freq_hz).
+    fn counter(&self) -> u64;
+
+    /// Reads `CNTFRQ_EL0`.
+    fn counter_freq_hz(&self) -> u64;
+
+    /// Masks debug exceptions, SErrors, IRQs and FIQs; returns what was masked before.
+    fn mask_interrupts(&self) -> Daif;
+
+    /// Restores the masks. Whatever `enter` wrote to the system registers is in force before.
+    fn restore_interrupts(&self, daif: Daif);
+
+    /// Runs the guest in `frame` until something brings the CPU back to EL2.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2 on its own stack, all interrupts masked. The controls of the guest are in
+    /// force, with a stage 2 that the guest may use as it likes. `frame.pstate` came through
+    /// [`Pstate::for_entry`](vcpu_regs::Pstate::for_entry) or from this method. `hcr.guest` has
+    /// `VM`, `AMO` and `RW` set and `TGE` clear, and `E2H` as the CPU has it.
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch) -> ExitWords;
+
+    /// Reads the controls in force.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and `features` is what its ID registers say.
+    unsafe fn controls(&self, features: Features) -> Controls;
+
+    /// Replaces the controls, and synchronises.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and `features` is what its ID registers say. The host goes on working
+    /// under `controls`: its E2H and its interrupt routing do not change.
+    unsafe fn set_controls(&self, controls: &Controls, features: Features);
+
+    /// Takes the guest's switched registers off the hardware.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and `features` is what its ID registers say.
+    unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features);
+
+    /// Puts the guest's switched registers on the hardware.
+    ///
+    /// # Safety
+    ///
+    /// As for [`save_switched`](Self::save_switched), and nothing of the host depends on the EL1
+    /// registers of this CPU.
+    unsafe fn load_switched(&self, state: &SwitchedState, features: Features);
+
+    /// Takes the guest's FP/SIMD registers off the hardware.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and FP does not trap there.
+    unsafe fn save_fp(&self, state: &mut FpState);
+
+    /// Puts the guest's FP/SIMD registers on the hardware.
+    ///
+    /// # Safety
+    ///
+    /// As for [`save_fp`](Self::save_fp), and nothing of the host lives in the FP registers.
+    unsafe fn load_fp(&self, state: &FpState);
+
+    /// Reads one register of the loaded guest.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and has the register.
+    unsafe fn read_switched(&self, reg: SwitchedReg) -> u64;
+
+    /// Writes one register of the loaded guest.
+    ///
+    /// # Safety
+    ///
+    /// As for [`load_switched`](Self::load_switched), for this register.
+    unsafe fn write_switched(&self, reg: SwitchedReg, value: u64);
+
+    /// Executes one instruction of an [`Invalidate`](vcpu_regs::Invalidate).
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and the features that the step needs are there.
+    unsafe fn invalidate(&self, step: InvalidateStep);
+
+    /// Acknowledges the highest pending Group 1 interrupt: `ICC_IAR1_EL1`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2 and its GICv3 interface is in use by system registers.
+    unsafe fn gic_acknowledge(&self) -> Intid;
+
+    /// Drops the running priority: `ICC_EOIR1_EL1`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`gic_acknowledge`](Self::gic_acknowledge), which returned `intid`.
+    unsafe fn gic_end(&self, intid: Intid);
+
+    /// Deactivates the interrupt: `ICC_DIR_EL1`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`gic_end`](Self::gic_end), which came before, with `ICC_CTLR_EL1.EOImode` = 1.
+    unsafe fn gic_deactivate(&self, intid: Intid);
+}

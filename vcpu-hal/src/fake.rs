@@ -1,0 +1,228 @@
+//! A processor of values: runs a script of exits, on any machine.
+//!
+//! Tests of a run loop, ours and a host's, drive it through exits that would take a guest to
+//! provoke. It holds the registers a real one would, so that what `load`, `run` and `put` leave
+//! behind can be looked at.
+
+use core::cell::{Cell, RefCell};
+
+use vcpu_regs::{
+    Controls, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid, InvalidateStep,
+    SwitchedReg, SwitchedState,
+};
+
+use crate::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
+
+/// What the guest does between one entry and the exit after it.
+#[derive(Clone, Copy)]
+pub struct Step<'s> {
+    /// Changes the guest's registers, its PC included.
+    pub guest: &'s dyn Fn(&mut GuestFrame),
+    /// What the hardware captures then.
+    pub words: ExitWords,
+}
+
+impl Step<'static> {
+    /// Returns a synchronous exit that changes nothing in the guest.
+    pub const fn synchronous(esr: u64) -> Self {
+        Self::fault(esr, 0, 0)
+    }
+
+    /// Returns an abort that changes nothing in the guest.
+    pub const fn fault(esr: u64, far: u64, hpfar: u64) -> Self {
+        let words = ExitWords {
+            cause: Cause::Synchronous,
+            esr: Esr(esr),
+            far,
+            hpfar,
+        };
+        Self {
+            guest: &|_| (),
+            words,
+        }
+    }
+
+    /// Returns an interrupt that changes nothing in the guest.
+    pub const fn interrupt(cause: Cause) -> Self {
+        let words = ExitWords {
+            cause,
+            esr: Esr(0),
+            far: 0,
+            hpfar: 0,
+        };
+        Self {
+            guest: &|_| (),
+            words,
+        }
+    }
+}
+
+/// A [`Cpu`] that plays steps and keeps registers.
+pub struct ScriptedCpu<'s> {
+    /// How the host runs; EL2 on its own stack, E2H = 0 to begin with.
+    pub mode: Cell<HostMode>,
+    /// What the ID registers say.
+    pub ids: IdRegisters,
+    /// `MPIDR_EL1`.
+    pub mpidr: Cell<u64>,
+    /// `TPIDR_EL2`.
+    pub tpidr_el2: Cell<u64>,
+    /// `CNTPCT_EL0`.
+    pub counter: Cell<u64>,
+    /// `DAIF` of the host.
+    pub daif: Cell<u64>,
+    /// The EL2 controls in force.
+    pub controls: Cell<Controls>,
+    /// The guest's registers on the hardware.
+    pub switched: RefCell<SwitchedState>,
+    /// The FP registers on the hardware.
+    pub fp: RefCell<FpState>,
+    /// `HCR_EL2` as it was in the guest, the last time.
+    pub hcr_in_guest: Cell<Hcr>,
+    /// How many steps of invalidations were executed.
+    pub invalidations: Cell<u32>,
+    /// The INTID that the next acknowledge returns; 1023 is none.
+    pub pending: Cell<Intid>,
+    script: Cell<&'s [Step<'s>]>,
+}
+
+/// D, A, I and F.
+const ALL_MASKED: u64 = 0x3c0;
+
+impl<'s> ScriptedCpu<'s> {
+    /// Returns a CPU at EL2, interrupts unmasked, that plays `script`.
+    pub fn new(script: &'s [Step<'s>]) -> Self {
+        Self {
+            mode: Cell::new(HostMode {
+                el: 2,
+                own_stack: true,
+                e2h: false,
+            }),
+            ids: IdRegisters::default(),
+            mpidr: Cell::new(1 << 31),
+            tpidr_el2: Cell::new(0),
+            counter: Cell::new(0),
+            daif: Cell::new(0),
+            controls: Cell::default(),
+            switched: RefCell::default(),
+            fp: RefCell::default(),
+            hcr_in_guest: Cell::default(),
+            invalidations: Cell::new(0),
+            pending: Cell::new(Intid(1023)),
+            script: Cell::new(script),
+        }
+    }
+
+    /// Returns how many steps are still to come.
+    pub fn steps_left(&self) -> usize {
+        self.script.get().len()
+    }
+}
+
+// SAFETY: nothing but the values above is touched.
+unsafe impl Cpu for ScriptedCpu<'_> {
+    fn host_mode(&self) -> HostMode {
+        self.mode.get()
+    }
+
+    fn id_registers(&self) -> IdRegisters {
+        self.ids.clone()
+    }
+
+    fn mpidr(&self) -> u64 {
+        self.mpidr.get()
+    }
+
+    fn tpidr_el2(&self) -> u64 {
+        self.tpidr_el2.get()
+    }
+
+    fn counter(&self) -> u64 {
+        self.counter.get()
+    }
+
+    fn counter_freq_hz(&self) -> u64 {
+        62_500_000
+    }
+
+    fn mask_interrupts(&self) -> Daif {
+        Daif(self.daif.replace(ALL_MASKED))
+    }
+
+    fn restore_interrupts(&self, daif: Daif) {
+        self.daif.set(daif.0);
+    }
+
+    /// Plays the next step.
+    ///
+    /// # Panics
+    ///
+    /// If the script is over, or the caller broke the contract of an entry where this can see it.
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch) -> ExitWords {
+        let (step, rest) = self.script.get().split_first().expect("the script is over");
+        self.script.set(rest);
+        assert_eq!(
+            self.daif.get(),
+            ALL_MASKED,
+            "entered with interrupts unmasked"
+        );
+        assert!(
+            hcr.guest.contains(Hcr::VM | Hcr::AMO | Hcr::RW),
+            "{:?}",
+            hcr.guest
+        );
+        assert!(!hcr.guest.contains(Hcr::TGE), "{:?}", hcr.guest);
+        assert_eq!(
+            self.controls.get().hcr,
+            hcr.host,
+            "another HCR_EL2 than the host's"
+        );
+        self.hcr_in_guest.set(hcr.guest);
+        (step.guest)(frame);
+        step.words
+    }
+
+    unsafe fn controls(&self, _: Features) -> Controls {
+        self.controls.get()
+    }
+
+    unsafe fn set_controls(&self, controls: &Controls, _: Features) {
+        self.controls.set(*controls);
+    }
+
+    unsafe fn save_switched(&self, state: &mut SwitchedState, _: Features) {
+        state.clone_from(&self.switched.borrow());
+    }
+
+    unsafe fn load_switched(&self, state: &SwitchedState, _: Features) {
+        self.switched.borrow_mut().clone_from(state);
+    }
+
+    unsafe fn save_fp(&self, state: &mut FpState) {
+        state.clone_from(&self.fp.borrow());
+    }
+
+    unsafe fn load_fp(&self, state: &FpState) {
+        self.fp.borrow_mut().clone_from(state);
+    }
+
+    unsafe fn read_switched(&self, reg: SwitchedReg) -> u64 {
+        self.switched.borrow().get(reg)
+    }
+
+    unsafe fn write_switched(&self, reg: SwitchedReg, value: u64) {
+        self.switched.borrow_mut().set(reg, value);
+    }
+
+    unsafe fn invalidate(&self, _: InvalidateStep) {
+        self.invalidations.set(self.invalidations.get() + 1);
+    }
+
+    unsafe fn gic_acknowledge(&self) -> Intid {
+        self.pending.replace(Intid(1023))
+    }
+
+    unsafe fn gic_end(&self, _: Intid) {}
+
+    unsafe fn gic_deactivate(&self, _: Intid) {}
+}

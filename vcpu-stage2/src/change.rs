@@ -1,0 +1,219 @@
+//! What a change of a table leaves to do: the debt, and the value that names it.
+
+use crate::{
+    AddressMap, FrameSource, Table,
+    descriptor::{Kind, PARKED, VALID},
+    memory,
+    table::{Span, pieces},
+};
+use core::sync::atomic::Ordering::Relaxed;
+use vcpu_regs::{Invalidate, Ipa, IpaRange, Pa};
+
+/// What has been taken out of a table and may still be in use by a CPU.
+#[derive(Debug)]
+pub(crate) struct Debt {
+    owed: Option<Invalidate>,
+    /// Tables no longer linked, each holding the address of the next in its first entry.
+    limbo: Option<Pa>,
+    /// Entries written but not valid before the invalidation: their number, and where they are.
+    parked: usize,
+    parked_span: Span,
+}
+
+/// In the first entry of a table in limbo: another follows. Not [`VALID`]: walks that still have
+/// the table cached find nothing there.
+const ANOTHER: u64 = 1 << 1;
+
+impl Debt {
+    pub(crate) const NONE: Self = Self {
+        owed: None,
+        limbo: None,
+        parked: 0,
+        parked_span: 0..0,
+    };
+
+    /// New entries are to be made visible.
+    pub(crate) fn owe_publish(&mut self) {
+        self.owed.get_or_insert(Invalidate::Publish);
+    }
+
+    /// Translations of a range are to be forgotten.
+    pub(crate) fn owe(&mut self, range: IpaRange) {
+        let range = Invalidate::Range(range);
+        let owed = self.owed.unwrap_or(Invalidate::Publish);
+        self.owed = Some(owed.join(range).unwrap_or(Invalidate::Vmid));
+    }
+
+    /// An entry was parked that translates `span`.
+    pub(crate) fn park(&mut self, span: Span) {
+        self.parked_span = if self.parked == 0 {
+            span
+        } else {
+            self.parked_span.start.min(span.start)..self.parked_span.end.max(span.end)
+        };
+        self.parked += 1;
+    }
+
+    /// A parked entry was taken out again.
+    pub(crate) fn unpark(&mut self) {
+        self.parked = self.parked.saturating_sub(1);
+    }
+}
+
+/// A change of a table that CPUs may not have noticed yet.
+///
+/// Settle it before the memory it unmapped is used for something else, and before it is expected
+/// to be in force. Dropping it, or [`defer`](Self::defer), loses nothing: the table still owes it,
+/// and the next change names it too.
+#[must_use = "guests may still use the old translation until this is settled"]
+#[derive(Debug)]
+pub struct Change<'t, F: FrameSource, M: AddressMap> {
+    table: &'t mut Table<F, M>,
+}
+
+impl<'t, F: FrameSource, M: AddressMap> Change<'t, F, M> {
+    pub(crate) fn new(table: &'t mut Table<F, M>) -> Self {
+        Self { table }
+    }
+
+    /// Returns what must be invalidated: this change's part and what earlier ones left.
+    pub fn what(&self) -> Invalidate {
+        self.table.debt.owed.unwrap_or(Invalidate::Publish)
+    }
+
+    /// Leaves it owed, to settle several changes at once ([`Table::owed`]).
+    pub fn defer(self) {}
+
+    /// Settles it: has `execute` carry out what is owed, then completes the change, which gives
+    /// back tables no longer used and makes valid what had to wait for the invalidation.
+    ///
+    /// `execute` is called once, or twice if entries became valid: the second time they are to
+    /// be published.
+    ///
+    /// # Safety
+    ///
+    /// `execute` returns when the [steps](Invalidate::steps) of the value it is given have been
+    /// carried out, for each VMID under which a CPU may have used the table; it may do nothing if
+    /// no CPU has used it.
+    pub unsafe fn settle(self, mut execute: impl FnMut(Invalidate)) {
+        let table = self.table;
+        let Some(owed) = table.debt.owed.take() else {
+            return;
+        };
+        execute(owed);
+        let revived = table.revive_parked();
+        table.release_limbo();
+        if revived {
+            execute(Invalidate::Publish);
+        }
+    }
+}
+
+impl<F: FrameSource, M: AddressMap> Table<F, M> {
+    /// Returns what changes left to do, if anything.
+    pub fn owed(&mut self) -> Option<Change<'_, F, M>> {
+        self.debt.owed.is_some().then_some(Change { table: self })
+    }
+
+    /// Gives every frame back to the source, and the source back.
+    ///
+    /// # Safety
+    ///
+    /// No CPU uses the table any more, and what TLBs held of its VMID has been invalidated.
+    pub unsafe fn release(mut self) -> F {
+        self.release_limbo();
+        let (root, level) = (self.root, self.geometry.start_level());
+        for index in 0..self.entries(root, level).len() {
+            let entry = self.entries(root, level)[index].load(Relaxed);
+            if let Kind::Table(child) = self.format.kind(level, entry) {
+                self.discard(child, level + 1);
+            }
+        }
+        self.frames.release(root, self.geometry.root_bytes());
+        self.frames
+    }
+
+    /// Takes a tree of tables, just unlinked, out of use: released when the debt is settled.
+    pub(crate) fn retire(&mut self, table: Pa, level: i8) {
+        if level < 3 {
+            for index in 0..self.entries(table, level).len() {
+                let entry = self.entries(table, level)[index].load(Relaxed);
+                if entry & PARKED != 0 {
+                    self.debt.unpark();
+                }
+                if let Kind::Table(child) = self.format.kind(level, entry) {
+                    self.retire(child, level + 1);
+                }
+            }
+        } else {
+            let parked = |entry: &&core::sync::atomic::AtomicU64| entry.load(Relaxed) & PARKED != 0;
+            let count = self.entries(table, level).iter().filter(parked).count();
+            (0..count).for_each(|_| self.debt.unpark());
+        }
+        let next = self.debt.limbo.map_or(0, |next| next.0 | ANOTHER);
+        if let Some(first) = self.entries(table, level).first() {
+            first.store(next, Relaxed);
+        }
+        self.debt.limbo = Some(table);
+    }
+
+    fn release_limbo(&mut self) {
+        while let Some(table) = self.debt.limbo {
+            // Level 3 stands for any: only the first entry is read.
+            let next = self
+                .entries(table, 3)
+                .first()
+                .map_or(0, |entry| entry.load(Relaxed));
+            self.debt.limbo = (next & ANOTHER != 0).then_some(Pa(next & !ANOTHER));
+            self.frames.release(table, self.geometry.granule().bytes());
+        }
+    }
+
+    /// Makes parked entries valid; whether there were any.
+    fn revive_parked(&mut self) -> bool {
+        let any = self.debt.parked > 0;
+        if any {
+            let span = self.debt.parked_span.clone();
+            self.revive_in(self.root, self.geometry.start_level(), span);
+            self.debt.parked = 0;
+        }
+        any
+    }
+
+    fn revive_in(&self, table: Pa, level: i8, span: Span) {
+        for piece in pieces(span, self.geometry.granule().entry_shift(level)) {
+            let Some(entry) = self.entry(table, level, piece.start) else {
+                return;
+            };
+            let word = entry.load(Relaxed);
+            // Bottom up: a table is complete before it can be walked.
+            if let Kind::Table(child) = self.format.kind(level, word) {
+                self.revive_in(child, level + 1, piece);
+            }
+            if word & PARKED != 0 {
+                memory::publish(entry, word & !PARKED | VALID);
+            }
+        }
+    }
+
+    /// Notes that the translation of `span` changed at a leaf of `level`, or above leaves.
+    pub(crate) fn owe_leaves(&mut self, span: Span, level: i8) {
+        self.owe(span, Some(level));
+    }
+
+    /// Notes that tables that translated `span` are gone.
+    pub(crate) fn owe_tables(&mut self, span: Span) {
+        self.owe(span, None);
+    }
+
+    fn owe(&mut self, span: Span, level: Option<i8>) {
+        self.debt.owe(IpaRange {
+            start: Ipa(span.start),
+            bytes: span.end - span.start,
+            granule: self.geometry.granule(),
+            wide_descriptors: self.geometry.has_wide_descriptors(),
+            level,
+            leaves_only: level.is_some(),
+        });
+    }
+}

@@ -1,0 +1,164 @@
+//! Stage-2 descriptors: bits to values and back.
+//!
+//! Arm ARM (DDI 0487), VMSAv8-64 stage-2 block, page and table descriptors.
+
+use crate::{Access, Attributes, Execute, Geometry, MemoryType, Options};
+use vcpu_regs::{Granule, Pa};
+
+/// The entry means something to hardware.
+pub(crate) const VALID: u64 = 1 << 0;
+/// A table (or, at level 3, a page) rather than a block.
+const TABLE_OR_PAGE: u64 = 1 << 1;
+const MEM_ATTR: u64 = 0xf << 2;
+const S2AP_READ: u64 = 1 << 6;
+pub(crate) const S2AP_WRITE: u64 = 1 << 7;
+/// SH of a narrow descriptor: inner shareable. A wide one holds address bits there.
+const INNER_SHAREABLE: u64 = 3 << 8;
+pub(crate) const ACCESS_FLAG: u64 = 1 << 10;
+const XN: u64 = 3 << 53;
+/// Ignored by hardware, ours: a descriptor that becomes valid when what preceded it is out of
+/// the TLBs. Never together with [`VALID`].
+pub(crate) const PARKED: u64 = 1 << 55;
+
+/// What an entry is to software.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing.
+    Empty,
+    /// The next table.
+    Table(Pa),
+    /// A block or a page.
+    Leaf,
+}
+
+/// How a geometry's descriptors are laid out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Format {
+    granule: Granule,
+    wide: bool,
+    force_write_back: bool,
+    xnx: bool,
+}
+
+impl Format {
+    pub(crate) const fn new(geometry: &Geometry) -> Self {
+        Self {
+            granule: geometry.granule(),
+            wide: geometry.has_wide_descriptors(),
+            force_write_back: geometry.options().contains(Options::FORCE_WRITE_BACK),
+            xnx: geometry.has_xnx(),
+        }
+    }
+
+    /// Places an address of at most 52 bits.
+    pub(crate) const fn address(self, pa: u64) -> u64 {
+        match (self.wide, self.granule) {
+            (true, _) => pa & ((1 << 50) - 1) | (pa >> 50 & 3) << 8,
+            (false, Granule::Kib64) => pa & ((1 << 48) - 1) | (pa >> 48 & 0xf) << 12,
+            (false, _) => pa,
+        }
+    }
+
+    /// Takes the address out, as far as it selects memory of `1 << shift` bytes.
+    pub(crate) const fn pa(self, descriptor: u64, shift: u32) -> Pa {
+        let low = descriptor & ((1 << 48) - 1) & !((1 << shift) - 1);
+        Pa(match (self.wide, self.granule) {
+            (true, _) => low | descriptor & 3 << 48 | (descriptor >> 8 & 3) << 50,
+            (false, Granule::Kib64) => low | (descriptor >> 12 & 0xf) << 48,
+            (false, _) => low,
+        })
+    }
+
+    /// The descriptor of a table, valid.
+    pub(crate) const fn table(self, pa: Pa) -> u64 {
+        self.address(pa.0) | TABLE_OR_PAGE | VALID
+    }
+
+    /// What makes a leaf of `level`, with the bits `attributes` gave.
+    pub(crate) const fn leaf(self, level: i8, pa: u64, bits: u64) -> u64 {
+        let kind = if level == 3 {
+            TABLE_OR_PAGE | VALID
+        } else {
+            VALID
+        };
+        self.address(pa) | bits | kind
+    }
+
+    /// What an entry of `level` is, parked or not.
+    pub(crate) const fn kind(self, level: i8, entry: u64) -> Kind {
+        if entry & (VALID | PARKED) == 0 {
+            Kind::Empty
+        } else if level < 3 && entry & TABLE_OR_PAGE != 0 {
+            Kind::Table(self.pa(entry, self.granule.shift()))
+        } else {
+            Kind::Leaf
+        }
+    }
+
+    /// The attribute bits of a leaf, without its address, size and validity.
+    pub(crate) const fn attribute_bits(self, leaf: u64, level: i8) -> u64 {
+        let address = self.address(self.pa(leaf, self.granule.entry_shift(level)).0);
+        leaf & !(address | TABLE_OR_PAGE | VALID | PARKED)
+    }
+
+    /// The bits that say `attributes`, or `None` where only FEAT_XNX could.
+    pub(crate) fn encode(self, attributes: &Attributes) -> Option<u64> {
+        let mem_attr: u64 = match attributes.memory {
+            MemoryType::DeviceNgnrne => 0b0000,
+            MemoryType::DeviceNgnre => 0b0001,
+            MemoryType::DeviceNgre => 0b0010,
+            MemoryType::DeviceGre => 0b0011,
+            MemoryType::NonCacheable => 0b0101,
+            MemoryType::WriteBack if self.force_write_back => 0b0110,
+            MemoryType::WriteBack => 0b1111,
+        };
+        let xn: u64 = match attributes.execute {
+            Execute::Always => 0b00,
+            Execute::El0Only if self.xnx => 0b01,
+            Execute::Never => 0b10,
+            Execute::El1Only if self.xnx => 0b11,
+            Execute::El0Only | Execute::El1Only => return None,
+        };
+        let mut bits = mem_attr << 2 | xn << 53;
+        if attributes.access.contains(Access::READ) {
+            bits |= S2AP_READ;
+        }
+        if attributes.access.contains(Access::WRITE) {
+            bits |= S2AP_WRITE;
+        }
+        if attributes.accessed {
+            bits |= ACCESS_FLAG;
+        }
+        if !self.wide && !attributes.memory.is_device() {
+            bits |= INNER_SHAREABLE;
+        }
+        Some(bits)
+    }
+
+    /// What a leaf's bits say. Bits that we never write are read as hardware would take them.
+    pub(crate) fn decode(self, leaf: u64) -> Attributes {
+        let memory = match ((leaf & MEM_ATTR) >> 2, self.force_write_back) {
+            (0b0000, _) => MemoryType::DeviceNgnrne,
+            (0b0001, _) => MemoryType::DeviceNgnre,
+            (0b0010, _) => MemoryType::DeviceNgre,
+            (0b0011, _) => MemoryType::DeviceGre,
+            (0b1111, false) | (0b0110, true) => MemoryType::WriteBack,
+            _ => MemoryType::NonCacheable,
+        };
+        let execute = match ((leaf & XN) >> 53, self.xnx) {
+            (0b00, _) | (0b01, false) => Execute::Always,
+            (0b01, true) => Execute::El0Only,
+            (0b11, true) => Execute::El1Only,
+            _ => Execute::Never,
+        };
+        let mut access = Access::empty();
+        access.set(Access::READ, leaf & S2AP_READ != 0);
+        access.set(Access::WRITE, leaf & S2AP_WRITE != 0);
+        Attributes {
+            memory,
+            access,
+            execute,
+            accessed: leaf & ACCESS_FLAG != 0,
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Host tests of tables, over memory of the test.
+
+mod basics;
+mod rig;

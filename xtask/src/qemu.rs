@@ -1,0 +1,180 @@
+//! `cargo xtask qemu`: builds an example and runs it in QEMU.
+
+pub mod guest;
+pub mod log;
+pub mod machine;
+pub mod script;
+pub mod session;
+pub mod transcript;
+
+use crate::{
+    example::{self, CpuModel, Example},
+    setup::{self, compiler},
+    workspace::Workspace,
+};
+use anyhow::{Context, Result, ensure};
+use clap::Args as ClapArgs;
+use guest::Guest;
+use machine::{Machine, Memory};
+use session::{Console, Session};
+use std::{io::IsTerminal, net::TcpListener, path::PathBuf, process::Command, time::Duration};
+
+/// Where a debugger finds QEMU, unless another program is there.
+const GDB_PORT: u16 = 1234;
+
+/// Options of `cargo xtask qemu`.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// The example to run; `--list` shows them
+    #[arg(required_unless_present = "list")]
+    name: Option<String>,
+    /// List the examples
+    #[arg(long, exclusive = true)]
+    list: bool,
+    /// CPU model
+    #[arg(long, value_enum, default_value = "max")]
+    cpu: CpuModel,
+    /// Number of CPUs
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    smp: u32,
+    /// RAM of the machine, with a suffix M or G; the hypervisor takes the first 64 MiB
+    #[arg(long, default_value = "1G")]
+    mem: Memory,
+    /// Guest kernel, an arm64 Image, instead of the default one
+    #[arg(long, value_name = "PATH")]
+    kernel: Option<PathBuf>,
+    /// Guest initrd instead of the default one
+    #[arg(long, value_name = "PATH")]
+    initrd: Option<PathBuf>,
+    /// Guest command line instead of the default one
+    #[arg(long, value_name = "STR")]
+    append: Option<String>,
+    /// Build without optimisation
+    #[arg(long)]
+    debug: bool,
+    /// Wait for a debugger before the first instruction
+    #[arg(long)]
+    gdb: bool,
+    /// Make guest time count instructions, so that two runs are alike
+    #[arg(long)]
+    icount: bool,
+    /// QEMU to use instead of the one in PATH
+    #[arg(long, value_name = "PATH")]
+    qemu: Option<PathBuf>,
+    /// End QEMU and fail after so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+    /// More QEMU arguments; they come last, so they win
+    #[arg(last = true)]
+    extra: Vec<String>,
+}
+
+impl Args {
+    /// Returns the example to run and the CPU to run it on, unless that is not what is asked.
+    pub fn example(&self) -> Option<(&str, CpuModel)> {
+        self.name.as_deref().map(|name| (name, self.cpu))
+    }
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<()> {
+    let workspace = Workspace::find()?;
+    let Some(name) = &args.name else {
+        for example in example::all(&workspace)? {
+            println!("{:<12} {}", example.name, example.manifest.about);
+        }
+        return Ok(());
+    };
+    let example = example::find(&workspace, name)?;
+    let guest = guest(args, &example, &workspace)?;
+    let qemu = setup::emulator::ensure(args.qemu.as_deref())?;
+    let (mut build, elf) = build(&workspace, name, args.debug)?;
+    let status = build.status().context("cargo cannot be started")?;
+    ensure!(status.success(), "`{name}` does not build");
+
+    let gdb_port = args.gdb.then(free_port).transpose()?;
+    if let Some(port) = gdb_port {
+        let elf = elf.display();
+        eprintln!(
+            "QEMU waits; in another terminal: gdb-multiarch {elf} -ex 'target remote :{port}'"
+        );
+    }
+    let machine = Machine {
+        cpu: args.cpu,
+        smp: args.smp,
+        memory: args.mem,
+        elf: elf.clone(),
+        guest,
+        icount: args.icount,
+        gdb_port,
+        extra: example
+            .manifest
+            .args
+            .iter()
+            .chain(&args.extra)
+            .cloned()
+            .collect(),
+    };
+    let timeout = args.timeout.map(Duration::from_secs);
+    let at_terminal = timeout.is_none() && std::io::stdin().is_terminal();
+    let console = if at_terminal {
+        Console::Terminal
+    } else {
+        Console::Copied
+    };
+    let outcome = session::run(
+        &Session {
+            qemu: &qemu,
+            machine: &machine,
+            root: &workspace.root,
+            timeout,
+        },
+        console,
+    )?;
+    outcome.verdict()
+}
+
+/// Returns the guest to run, checked, or `None` for an example that brings its own.
+fn guest(args: &Args, example: &Example, workspace: &Workspace) -> Result<Option<Guest>> {
+    let Some(defaults) = &example.manifest.guest else {
+        let named = args.kernel.is_some() || args.initrd.is_some() || args.append.is_some();
+        ensure!(
+            !named,
+            "`{}` brings its own guest, so --kernel, --initrd and --append mean nothing to it",
+            example.name
+        );
+        return Ok(None);
+    };
+    let (kernel, initrd) = match (&args.kernel, &args.initrd) {
+        (Some(kernel), Some(initrd)) => (kernel.clone(), initrd.clone()),
+        (kernel, initrd) => {
+            let images = setup::guests::ensure(workspace, defaults.images)?;
+            (
+                kernel.clone().unwrap_or(images.kernel),
+                initrd.clone().unwrap_or(images.initrd),
+            )
+        }
+    };
+    let append = args.append.as_ref().unwrap_or(&defaults.append);
+    Guest::new(&kernel, Some(&initrd), append, args.mem).map(Some)
+}
+
+/// Returns the command that builds an example, and the ELF file that it makes.
+pub fn build(workspace: &Workspace, example: &str, debug: bool) -> Result<(Command, PathBuf)> {
+    let mut command = setup::compiler::ensure()?.cargo("build");
+    command.args(["--package", example]);
+    if !debug {
+        command.arg("--release");
+    }
+    let profile = if debug { "debug" } else { "release" };
+    let folder = workspace.target_dir.join(compiler::TARGET).join(profile);
+    Ok((command, folder.join(example)))
+}
+
+/// Returns a port for the debugger.
+fn free_port() -> Result<u16> {
+    let usual = TcpListener::bind(("127.0.0.1", GDB_PORT));
+    let listener = usual.or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
+    let address = listener.and_then(|listener| listener.local_addr());
+    Ok(address.context("no port is free for the debugger")?.port())
+}
