@@ -143,6 +143,18 @@ impl Transfer {
     }
 }
 
+/// The 64-byte access behind an abort (FEAT_LS64), as LST tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum BlockAccess {
+    /// `ST64BV`
+    St64bv,
+    /// `LD64B` or `ST64B`
+    Ld64bSt64b,
+    /// `ST64BV0`
+    St64bv0,
+}
+
 /// EC 0x24 and 0x25: a load, store, cache maintenance or table walk was refused. ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -153,7 +165,7 @@ pub struct DataAbort {
     pub transfer: Option<Transfer>,
     /// One-bit facts.
     pub flags: AbortFlags,
-    /// SET for a synchronous external abort, LST for an unsupported exclusive or atomic access.
+    /// SET for a synchronous external abort; LST, read by [`Self::block_access`], for the faults that have it.
     pub detail: u8,
     /// WU: 2 a store that left memory as it was, 3 one that changed it (FEAT_RASv2). 0 with a transfer.
     pub write_update: u8,
@@ -196,6 +208,19 @@ impl DataAbort {
             None => fields.with_wu(self.write_update).bits() | self.flags.bits(),
         };
         Esr(Esr::of_class(0x24 | self.from_same_el as u8).0 | fields.bits() | form)
+    }
+
+    /// Returns the 64-byte access that aborted, if it was one: then [`Self::transfer`] does not describe it.
+    pub const fn block_access(self) -> Option<BlockAccess> {
+        if !self.status.has_lst() {
+            return None;
+        }
+        match self.detail & 3 {
+            1 => Some(BlockAccess::St64bv),
+            2 => Some(BlockAccess::Ld64bSt64b),
+            3 => Some(BlockAccess::St64bv0),
+            _ => None,
+        }
     }
 
     /// Returns whether the guest was writing: a store, or maintenance that counts as one.

@@ -2,7 +2,9 @@
 
 use vcpu_regs::{Esr, Ipa, Va};
 
-use crate::{AbortFlags, DataAbort, FaultKind, FaultStatus, InstructionAbort, Transfer};
+use crate::{
+    AbortFlags, BlockAccess, DataAbort, FaultKind, FaultStatus, InstructionAbort, Transfer,
+};
 
 /// An Instruction or Data Abort and what FAR and HPFAR say of it.
 ///
@@ -152,10 +154,19 @@ impl Fault {
 
     /// Returns what to emulate; `None` when the instruction must be decoded first.
     pub const fn transfer(self) -> Option<Transfer> {
-        if self.is_fetch() {
+        if self.is_fetch() || self.block_access().is_some() {
             None
         } else {
             DataAbort::decode(self.esr).transfer
+        }
+    }
+
+    /// Returns the 64-byte access that aborted, if it was one (FEAT_LS64).
+    pub const fn block_access(self) -> Option<BlockAccess> {
+        if self.is_fetch() {
+            None
+        } else {
+            DataAbort::decode(self.esr).block_access()
         }
     }
 

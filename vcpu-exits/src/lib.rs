@@ -23,7 +23,7 @@ mod syndrome;
 mod trap;
 
 pub use aarch32::{Coprocessor, CpAccess, CpMemoryAccess, CpPairAccess};
-pub use abort::{AbortFlags, DataAbort, InstructionAbort, Transfer};
+pub use abort::{AbortFlags, BlockAccess, DataAbort, InstructionAbort, Transfer};
 pub use access::{SysRegAccess, SysRegPairAccess};
 pub use call::{Hvc, Smc, Smc32, Svc};
 pub use fault::{Access, Fault, FaultIpa};

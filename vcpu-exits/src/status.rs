@@ -120,6 +120,16 @@ impl FaultStatus {
         }
     }
 
+    /// Returns whether bits 12:11 of a Data Abort with this code are LST: a translation, access flag or
+    /// permission fault, or an unsupported exclusive or atomic access.
+    pub(crate) const fn has_lst(self) -> bool {
+        use FaultKind::{AccessFlag, Permission, Translation, UnsupportedExclusive};
+        matches!(
+            self.kind(),
+            Translation | AccessFlag | Permission | UnsupportedExclusive
+        )
+    }
+
     /// Returns whether the fault was met on a table walk and belongs to no access of the guest's own.
     pub const fn is_on_walk(self) -> bool {
         use FaultKind::{ExternalOnWalk, GranuleProtectionOnWalk, ParityOnWalk};
