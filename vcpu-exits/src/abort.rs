@@ -52,6 +52,20 @@ impl defmt::Format for AbortFlags {
     }
 }
 
+#[cfg(feature = "serde")]
+impl serde::Serialize for AbortFlags {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.bits().serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for AbortFlags {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u64::deserialize(deserializer).map(Self::from_bits_truncate)
+    }
+}
+
 impl AbortFlags {
     /// Those an Instruction Abort can have.
     const FETCH: Self = Self::from_bits_truncate(
@@ -68,6 +82,7 @@ impl AbortFlags {
 /// A load or store of one general-purpose register, as ISV = 1 describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Transfer {
     /// Bytes of memory: 1, 2, 4 or 8 (SAS).
     pub size_bytes: u8,
@@ -146,6 +161,7 @@ impl Transfer {
 /// The 64-byte access behind an abort (FEAT_LS64), as LST tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum BlockAccess {
     /// `ST64BV`
     St64bv,
@@ -158,6 +174,7 @@ pub enum BlockAccess {
 /// EC 0x24 and 0x25: a load, store, cache maintenance or table walk was refused. ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DataAbort {
     /// Why (DFSC).
     pub status: FaultStatus,
@@ -232,6 +249,7 @@ impl DataAbort {
 /// EC 0x20 and 0x21: an instruction could not be fetched. ELR is its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InstructionAbort {
     /// Why (IFSC).
     pub status: FaultStatus,

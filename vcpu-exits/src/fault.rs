@@ -12,6 +12,7 @@ use crate::{
 /// words. Stage 2 is meant where an IPA is: of a stage-1 fault that HCR_EL2.TGE brings here, only the
 /// address and the status hold.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Fault {
     esr: Esr,
     far: u64,
@@ -21,6 +22,7 @@ pub struct Fault {
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Access {
     /// A load.
     Read,
@@ -35,6 +37,7 @@ pub enum Access {
 /// How well a [`Fault`]'s intermediate physical address is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FaultIpa {
     /// The very byte.
     Exact(Ipa),

@@ -10,6 +10,7 @@ use crate::FaultStatus;
 /// EC 0x2F: an SError. Asynchronous: the instruction at ELR is not to blame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SError {
     /// IDS is set: 24 bits whose meaning is the implementation's.
     Implementation(u32),
@@ -20,6 +21,7 @@ pub enum SError {
 /// An [`SError`] in Arm's layout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SErrorReport {
     /// 0x11: the other fields mean something; 0: uncategorised (DFSC).
     pub code: u8,
@@ -42,6 +44,7 @@ pub struct SErrorReport {
 /// How much an SError destroyed (AET). Arm ARM (DDI 0487), `ESR_EL2`; FEAT_RAS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SErrorSeverity {
     /// UC: may have spread anywhere.
     Uncontainable,
@@ -131,6 +134,7 @@ impl SError {
 /// EC 0x30, 0x31 and 0x3A: a hardware breakpoint or AArch32 vector catch. ELR is on the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Breakpoint {
     /// 0x22 says debug exception (IFSC).
     pub code: u8,
@@ -157,6 +161,7 @@ impl Breakpoint {
 /// EC 0x32 and 0x33: one instruction was stepped. ELR is on the next one to execute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SoftwareStep {
     /// 0x22 says debug exception (IFSC).
     pub code: u8,
@@ -191,6 +196,7 @@ impl SoftwareStep {
 /// EC 0x34 and 0x35: a watchpoint. ELR is on the instruction; FAR tells where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Watchpoint {
     /// 0x22 says debug exception (DFSC).
     pub code: u8,
@@ -250,6 +256,7 @@ impl Watchpoint {
 /// EC 0x28 and 0x2C: a trapped IEEE floating-point exception. ELR is on the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FpException {
     /// The flags below say which exceptions occurred (TFV).
     pub flags_valid: bool,
@@ -288,6 +295,7 @@ impl FpException {
 /// EC 0x1E: granule protection refused an access (FEAT_RME). Only EL3 sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GranuleProtection {
     /// What the access would have reported (xFSC).
     pub status: FaultStatus,

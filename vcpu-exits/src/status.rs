@@ -5,11 +5,13 @@
 /// Arm ARM (DDI 0487), `ESR_EL2`, DFSC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FaultStatus(u8);
 
 /// What a [`FaultStatus`] says went wrong, without the level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum FaultKind {
     /// An address has more bits than the translation allows.

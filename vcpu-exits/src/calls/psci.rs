@@ -7,6 +7,7 @@ macro_rules! functions {
         /// A PSCI function, without its width.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[non_exhaustive]
         pub enum PsciFunction {
             $($(#[$doc])* $name,)*
@@ -111,6 +112,7 @@ functions! {
 /// A PSCI call with its arguments, truncated where the SMC32 form takes 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum PsciCall {
     /// PSCI_VERSION.
@@ -360,6 +362,7 @@ impl PsciCall {
 /// Why PSCI refuses a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(i32)]
 pub enum PsciError {
     /// NOT_SUPPORTED
@@ -398,6 +401,7 @@ impl PsciError {
 /// What AFFINITY_INFO answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u64)]
 pub enum AffinityState {
     /// ON

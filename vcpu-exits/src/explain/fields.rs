@@ -11,6 +11,7 @@ use crate::FaultStatus;
 /// A field of a syndrome word with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Field {
     /// Arm's name, or `RES0` for bits that have none.
     pub name: &'static str,
