@@ -25,8 +25,6 @@ pub enum EnableError {
     NotEl2(u8),
     /// The code runs on SP_EL0 (EL2t): an exception would leave its stack behind.
     NotOnOwnStack,
-    /// `HCR_EL2.E2H` is 1.
-    HostExtensions,
 }
 
 impl core::fmt::Display for EnableError {
@@ -34,7 +32,6 @@ impl core::fmt::Display for EnableError {
         match self {
             Self::NotEl2(el) => write!(f, "guests need EL2, but this code runs at EL{el}"),
             Self::NotOnOwnStack => f.write_str("the host runs on SP_EL0; select SP_EL2 first"),
-            Self::HostExtensions => f.write_str("HCR_EL2.E2H is 1, which is not supported yet"),
         }
     }
 }
@@ -60,7 +57,6 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
             HostMode {
                 own_stack: false, ..
             } => return Err(EnableError::NotOnOwnStack),
-            HostMode { e2h: true, .. } => return Err(EnableError::HostExtensions),
             _ => {}
         }
         let ids = cpu.id_registers();

@@ -4,7 +4,7 @@ use core::ops::{Deref, DerefMut};
 
 use vcpu_exits::SError;
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
-use vcpu_regs::{Hcr, Intid, Invalidate, SwitchedReg};
+use vcpu_regs::{Controls, Hcr, Intid, Invalidate, SwitchedReg};
 
 use crate::{El2, Exit, Registers, Vcpu, Vm, policy::Identity};
 
@@ -57,13 +57,15 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         let guest = vcpu.policy.controls(el2.ids(), &host, &vm.stage2, identity);
         let hcr = HcrSwitch {
             guest: guest.hcr,
-            host: guest.hcr.difference(Hcr::ROUTING) | host.hcr & Hcr::ROUTING,
+            host: between(guest.hcr, host.hcr),
         };
-        let mut between = guest;
-        between.hcr = hcr.host;
+        let between = Controls {
+            hcr: hcr.host,
+            ..guest
+        };
         vcpu.registers.bind(el2.ids().has_a32_el0());
         el2.host_controls = Some(host);
-        // SAFETY: EL2 and its features as above; `between` leaves E2H and the routing of
+        // SAFETY: EL2 and its features as above; these leave E2H and the routing of
         // interrupts as the host has them. `Live` keeps `el2`, so nothing else uses EL1 here, and
         // FP no longer traps; `Vcpu` holds what is put on the hardware.
         unsafe {
@@ -89,10 +91,30 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Drops every translation of the guest's VMID on this CPU.
     pub(crate) fn forget_translations(&self) {
-        for step in Invalidate::LocalVmid.steps(&self.el2.ids().memory_model()) {
-            // SAFETY: at EL2; the steps are those that this CPU's features allow.
-            unsafe { self.el2.cpu.invalidate(step) };
+        let El2 { cpu, features, .. } = &*self.el2;
+        let daif = cpu.mask_interrupts();
+        // SAFETY: at EL2 with these features, as `load` found. With E2H and TGE these TLBIs would
+        // act on the host's translations, so TGE is clear around them, with interrupts masked;
+        // the steps are those that this CPU's features allow.
+        unsafe {
+            let between = cpu.controls(*features);
+            if between.hcr.contains(Hcr::TGE) {
+                cpu.set_controls(
+                    &Controls {
+                        hcr: self.hcr.guest,
+                        ..between
+                    },
+                    *features,
+                );
+            }
+            for step in Invalidate::LocalVmid.steps(&self.el2.ids().memory_model()) {
+                cpu.invalidate(step);
+            }
+            if between.hcr.contains(Hcr::TGE) {
+                cpu.set_controls(&between, *features);
+            }
         }
+        cpu.restore_interrupts(daif);
     }
 
     /// Runs the guest until it needs the host.
@@ -174,6 +196,16 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         } else {
             self.vcpu.switched.set(reg, value);
         }
+    }
+}
+
+/// Returns HCR_EL2 between two runs: a host with E2H has its own, TGE, its EL0 and all. Another
+/// sees only where interrupts go, and the rest stays: clearing VM costs a TLB on some machines.
+fn between(guest: Hcr, host: Hcr) -> Hcr {
+    if host.contains(Hcr::E2H) {
+        host
+    } else {
+        guest.difference(Hcr::ROUTING) | host & Hcr::ROUTING
     }
 }
 
