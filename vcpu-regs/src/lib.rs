@@ -28,4 +28,4 @@ pub use memory_model::{Granule, GranuleSupport, MemoryModel};
 pub use pstate::{Mode, Pstate};
 pub use stage2::{Vtcr, VtcrFields, Vttbr};
 pub use state::*;
-pub use sysreg::SysReg;
+pub use sysreg::{SysReg, SysRegDirections};
