@@ -13,6 +13,7 @@ mod change;
 mod descriptor;
 mod geometry;
 mod memory;
+mod request;
 mod stage2;
 mod table;
 mod unmap;
@@ -23,8 +24,9 @@ mod tests;
 
 pub use attributes::{Access, Attributes, Execute, MemoryType};
 pub use change::Change;
-pub use geometry::{Geometry, GeometryError, IpaBits, Options, Request};
+pub use geometry::Geometry;
 pub use memory::{AddressMap, FrameSource, LinearMap};
+pub use request::{GeometryError, IpaBits, Options, Request};
 pub use stage2::{RootError, Stage2};
 pub use table::{MapError, Table};
 pub use walk::{Leaf, Walk};
