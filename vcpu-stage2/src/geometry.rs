@@ -191,6 +191,18 @@ impl Geometry {
         }
     }
 
+    /// Returns the size of a group of leaves that may carry the contiguous hint together, or of
+    /// one leaf where there are no groups.
+    pub const fn group_bytes(&self, level: i8) -> u64 {
+        let leaves = match (self.granule, level) {
+            (Granule::Kib4, 1..=3) => 16,
+            (Granule::Kib16, 3) => 128,
+            (Granule::Kib16, 2) | (Granule::Kib64, 2 | 3) => 32,
+            _ => 1,
+        };
+        leaves << self.granule.entry_shift(level)
+    }
+
     /// Returns `VTCR_EL2` for it.
     pub fn vtcr(&self) -> Vtcr {
         Vtcr::new(&VtcrFields {

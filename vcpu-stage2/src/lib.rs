@@ -13,6 +13,7 @@ mod change;
 mod descriptor;
 mod geometry;
 mod memory;
+mod protect;
 mod request;
 mod stage2;
 mod table;

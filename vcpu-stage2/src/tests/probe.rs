@@ -324,7 +324,7 @@ fn known_cpus_have_their_known_walks() {
             model(0x10_1125, 0x1021_2122, 0x1011),
             (48, 0, 1, 512, 16),
         ),
-        // 36 bits, 4K and 16K.
+        // 36 bits, 4K and 16K, as its guests under macOS read it; MMFR1 is not known to us.
         ("apple m1", model(0x1000_0f10_0021, 0, 0), (36, 1, 1, 64, 8)),
         // 52 bits through FEAT_LPA2.
         (
