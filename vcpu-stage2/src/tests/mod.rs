@@ -1,4 +1,9 @@
 //! Host tests of tables, over memory of the test.
 
 mod basics;
+mod hardware;
+mod probe;
+mod random;
 mod rig;
+
+pub(crate) use hardware::{observe, observe_update};
