@@ -287,7 +287,7 @@ fn the_installed_binutils_agrees() {
                 .trim_end_matches(", x0")
                 .to_owned()
         };
-        if name.starts_with(|c: char| c == 's') && name.as_bytes().get(2) == Some(&b'_') {
+        if name.starts_with('s') && name.as_bytes().get(2) == Some(&b'_') {
             continue;
         }
         named += 1;
