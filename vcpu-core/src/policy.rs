@@ -84,7 +84,7 @@ impl Policy {
         let virtual_interrupts = self.interrupts == Interrupts::Virtual;
         let pass_through = !virtual_interrupts && ids.interface().gicv3;
         Controls {
-            hcr: self.hcr(ids) | host.hcr & Hcr::E2H,
+            hcr: self.hcr(ids, stage2) | host.hcr & Hcr::E2H,
             cptr: Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM,
             mdcr: host.mdcr & Mdcr::HPMN
                 | Mdcr::TPM
@@ -111,7 +111,7 @@ impl Policy {
         }
     }
 
-    fn hcr(&self, ids: &IdRegisters) -> Hcr {
+    fn hcr(&self, ids: &IdRegisters, stage2: &Stage2) -> Hcr {
         let mut hcr = Hcr::VM
             | Hcr::SWIO
             | Hcr::PTW
@@ -132,6 +132,9 @@ impl Policy {
         }
         if self.wfe == Waits::Exit {
             hcr |= Hcr::TWE;
+        }
+        if stage2.needs_force_write_back() {
+            hcr |= Hcr::FWB;
         }
         if ids.has_pauth() {
             hcr |= Hcr::API | Hcr::APK;
