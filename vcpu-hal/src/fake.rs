@@ -190,12 +190,12 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         self.controls.set(*controls);
     }
 
-    unsafe fn save_switched(&self, state: &mut SwitchedState, _: Interface) {
-        state.clone_from(&self.switched.borrow());
+    unsafe fn save_switched(&self, state: &mut SwitchedState, interface: Interface) {
+        copy(&self.switched.borrow(), state, interface);
     }
 
-    unsafe fn load_switched(&self, state: &SwitchedState, _: Interface) {
-        self.switched.borrow_mut().clone_from(state);
+    unsafe fn load_switched(&self, state: &SwitchedState, interface: Interface) {
+        copy(state, &mut self.switched.borrow_mut(), interface);
     }
 
     unsafe fn save_fp(&self, state: &mut FpState) {
@@ -225,4 +225,13 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     unsafe fn gic_end(&self, _: Intid) {}
 
     unsafe fn gic_deactivate(&self, _: Intid) {}
+}
+
+/// Copies the registers that a CPU with `interface` has.
+fn copy(from: &SwitchedState, to: &mut SwitchedState, interface: Interface) {
+    for &reg in SwitchedReg::ALL {
+        if reg.exists(interface) {
+            to.set(reg, from.get(reg));
+        }
+    }
 }
