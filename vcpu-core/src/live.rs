@@ -1,6 +1,9 @@
 //! A virtual CPU whose state is on this physical one.
 
-use core::ops::{Deref, DerefMut};
+use core::{
+    mem,
+    ops::{Deref, DerefMut},
+};
 
 use vcpu_exits::SError;
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
@@ -73,20 +76,22 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             el2.cpu.load_switched(&vcpu.switched, features);
             el2.cpu.load_fp(&vcpu.fp);
         }
-        let live = Self { vcpu, el2, vm, hcr };
+        let mut live = Self { vcpu, el2, vm, hcr };
         live.forget_others();
         Ok(live)
     }
 
     /// Drops translations that another vCPU of the same VMID, or an earlier stay of this one,
     /// left on this CPU: vCPUs share a VMID and yet believe their TLBs to be their own.
-    fn forget_others(&self) {
-        let here = self.el2.index;
-        let last = (self.vcpu.number, self.vm.stage2.vttbr().bits());
-        if self.el2.last == Some(last) && self.vcpu.last_cpu == Some(here) {
-            return;
+    fn forget_others(&mut self) {
+        let here = Some(self.el2.index);
+        let own = Some((self.vcpu.number, self.vm.stage2.vttbr().bits()));
+        // From here on, not from `drop`: a guest that is forgotten was here all the same.
+        let last = mem::replace(&mut self.el2.last, own);
+        let last_cpu = mem::replace(&mut self.vcpu.last_cpu, here);
+        if last != own || last_cpu != here {
+            self.forget_translations();
         }
-        self.forget_translations();
     }
 
     /// Drops every translation of the guest's VMID on this CPU.
@@ -238,8 +243,6 @@ impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
             cpu.write_switched(SwitchedReg::CNTP_CTL_EL0, 0);
             cpu.save_fp(&mut self.vcpu.fp);
         }
-        self.vcpu.last_cpu = Some(self.el2.index);
-        self.el2.last = Some((self.vcpu.number, self.vm.stage2.vttbr().bits()));
         self.el2.restore_host();
     }
 }

@@ -88,7 +88,7 @@ impl Policy {
         let features = ids.features();
         let pass_through = self.interrupts == Interrupts::PassThrough && features.gicv3;
         Controls {
-            hcr: self.hcr(ids) | host.hcr & Hcr::E2H,
+            hcr: self.hcr(ids, stage2) | host.hcr & Hcr::E2H,
             cptr: if e2h {
                 Cptr::from_e2h(CptrE2h::FPEN | CptrE2h::TTA | CptrE2h::TAM)
             } else {
@@ -141,7 +141,7 @@ impl Policy {
         Cnthctl::from_bits_retain(host.bits() & !both | granted.bits() << Cnthctl::E2H_SHIFT)
     }
 
-    fn hcr(&self, ids: &IdRegisters) -> Hcr {
+    fn hcr(&self, ids: &IdRegisters, stage2: &Stage2) -> Hcr {
         let mut hcr = Hcr::VM
             | Hcr::SWIO
             | Hcr::PTW
@@ -162,6 +162,9 @@ impl Policy {
         }
         if self.wfe == Waits::Exit {
             hcr |= Hcr::TWE;
+        }
+        if stage2.needs_force_write_back() {
+            hcr |= Hcr::FWB;
         }
         if ids.has_pauth() {
             hcr |= Hcr::API | Hcr::APK;
