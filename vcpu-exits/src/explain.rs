@@ -15,7 +15,8 @@ pub use fields::{Field, Fields};
 pub use hints::{Context, Hint};
 pub use meaning::Meaning;
 
-use crate::{Fault, Syndrome};
+use crate::insn::MemoryInsn;
+use crate::{Fault, Pc, SvcRoute, Syndrome};
 
 /// Writes the summary, every field with its bits, value and meaning, and the hints.
 pub fn explain(out: &mut dyn Write, context: &Context) -> fmt::Result {
@@ -28,6 +29,23 @@ pub fn explain(out: &mut dyn Write, context: &Context) -> fmt::Result {
         }
         write!(out, "  {field}")?;
         writeln!(out)?;
+    }
+    if let Some(elr) = context.elr {
+        let stands = match Syndrome::decode(esr) {
+            Syndrome::Svc(_) => "past the SVC, or on it when HFGITR_EL2 trapped it",
+            syndrome => match syndrome.pc(SvcRoute::Tge) {
+                Pc::OnInstruction => "on the instruction",
+                Pc::PastInstruction => "past the instruction",
+                Pc::Unrelated => "on the next instruction, which is not to blame",
+            },
+        };
+        writeln!(out, "  ELR {elr:#x} is {stands}")?;
+    }
+    if let Some(insn) = context.insn {
+        match MemoryInsn::decode(insn) {
+            Ok(access) => writeln!(out, "  instruction {insn:#010x}: {access}")?,
+            Err(why) => writeln!(out, "  instruction {insn:#010x}: {why}")?,
+        }
     }
     for hint in context.hints() {
         writeln!(out, "  hint: {hint}")?;

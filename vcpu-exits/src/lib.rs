@@ -14,8 +14,10 @@ pub mod calls;
 pub mod explain;
 mod fault;
 pub mod insn;
+mod midr;
 mod pc;
 mod serror;
+mod sgi;
 mod status;
 mod syndrome;
 mod trap;
@@ -25,11 +27,13 @@ pub use abort::{AbortFlags, DataAbort, InstructionAbort, Transfer};
 pub use access::{SysRegAccess, SysRegPairAccess};
 pub use call::{Hvc, Smc, Smc32, Svc};
 pub use fault::{Access, Fault, FaultIpa};
+pub use midr::Midr;
 pub use pc::{LeavesPc, Pc, SvcRoute};
 pub use serror::{
     Breakpoint, FpException, GranuleProtection, SError, SErrorReport, SErrorSeverity, SoftwareStep,
     Watchpoint,
 };
+pub use sgi::{SgiGroup, SgiRequest, SgiTarget};
 pub use status::{FaultKind, FaultStatus};
 pub use syndrome::{Decoded, OtherInstruction, SmeReason, Syndrome};
 pub use trap::{Brk, Condition, Eret, Gcs, Mops, PointerAuthFailure, Wfx, WfxKind};

@@ -382,3 +382,40 @@ fn order_and_privilege_are_kept() {
         Address::Immediate { base: 2, .. }
     ));
 }
+
+/// Every `DC`, `IC` and `AT` that either assembler knows: by address or not.
+#[test]
+fn maintenance_by_address_is_a_memory_access() {
+    let mut count = 0;
+    for (reg, _, name) in vcpu_regs::SysReg::named() {
+        let Some(operation) = ["DC ", "IC ", "AT "]
+            .iter()
+            .find_map(|kind| name.strip_prefix(kind))
+        else {
+            continue;
+        };
+        // By set and way, of everything, or by physical address: no address a guest's stages translate.
+        let is_by_address = !operation.ends_with("SW")
+            && !operation.starts_with("IALLU")
+            && !operation.ends_with("PAE")
+            && !operation.ends_with("PAPA");
+        let insn = MemoryInsn::decode(0xd500_0007 | u32::from(reg.bits()) << 5);
+        let expected = match insn {
+            Ok(MemoryInsn::Maintenance(maintenance)) => {
+                assert_eq!((maintenance.op, maintenance.reg), (reg, 7));
+                let zeroing = ["ZVA", "GVA", "GZVA", "GBVA", "ZGBVA"];
+                assert_eq!(
+                    maintenance.is_zeroing(),
+                    zeroing.contains(&operation),
+                    "{name}"
+                );
+                true
+            }
+            Err(NotDecoded::NotMemory) => false,
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(expected, is_by_address, "{name}");
+        count += 1;
+    }
+    assert!(count > 50, "{count} operations");
+}

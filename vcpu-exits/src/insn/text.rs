@@ -7,7 +7,7 @@ use core::fmt::{self, Display, Formatter};
 use super::structure::Lanes;
 use super::{
     Address, Atomic, Extend, Form, Index, LoadStore, Maintenance, MemoryCopy, MemoryInsn,
-    MemorySet, Op, Order, Prefetch, Regs, Stage, Structure, TagAccess, TagOp,
+    MemorySet, NotDecoded, Op, Order, Prefetch, Regs, Stage, Structure, TagAccess, TagOp,
 };
 
 /// A general-purpose register; 31 is the zero register.
@@ -34,6 +34,16 @@ impl Display for Base {
         } else {
             write!(f, "x{}", self.0)
         }
+    }
+}
+
+impl Display for NotDecoded {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotMemory => "not a memory access",
+            Self::Unallocated => "an unallocated load or store",
+            Self::SveOrSme => "a load or store of SVE or SME",
+        })
     }
 }
 
