@@ -5,5 +5,6 @@ mod hardware;
 mod probe;
 mod random;
 mod rig;
+mod vmids;
 
 pub(crate) use hardware::{observe, observe_update};
