@@ -2,6 +2,7 @@
 
 mod basics;
 mod hardware;
+mod oracle;
 mod probe;
 mod random;
 mod rig;

@@ -62,10 +62,8 @@ fn vcpus_taking_turns_and_vcpus_that_moved_forget() {
 fn a_cpu_that_does_not_exist_gets_nothing() {
     let vmids = Vmids::<1, 4>::new(8).unwrap();
     // SAFETY: no guest runs in a test.
-    assert_eq!(
-        unsafe { vmids.activate(1, &VmTag::new(), &mut VcpuTag::new(0)) },
-        None
-    );
+    let nothing = unsafe { vmids.activate(1, &VmTag::new(), &mut VcpuTag::new(0)) };
+    assert_eq!(nothing, None);
     assert!(Vmids::<2, 1>::new(1).is_none(), "one VMID for two CPUs");
     assert!(Vmids::<255, 4>::new(8).is_none());
     assert!(Vmids::<254, 4>::new(8).is_some());

@@ -17,7 +17,11 @@ fn pause() {
     loom::thread::yield_now();
 }
 
-#[allow(dead_code, reason = "the copy under test; the real one is all used")]
+#[allow(
+    dead_code,
+    clippy::duplicate_mod,
+    reason = "the same code with atomics that loom watches"
+)]
 #[path = "generations.rs"]
 mod generations;
 
