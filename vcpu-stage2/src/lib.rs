@@ -17,6 +17,7 @@ mod protect;
 mod request;
 mod stage2;
 mod table;
+mod track;
 mod unmap;
 mod vmid;
 mod walk;

@@ -6,6 +6,7 @@ mod oracle;
 mod probe;
 mod random;
 mod rig;
+mod tracking;
 mod vmids;
 
 pub(crate) use hardware::{observe, observe_update};
