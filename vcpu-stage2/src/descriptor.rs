@@ -22,6 +22,8 @@ const XN: u64 = 3 << 53;
 pub(crate) const DIRTY_MODIFIER: u64 = 1 << 51;
 /// Ignored by hardware.
 const SOFTWARE: u64 = 0xf << 55;
+/// Ignored by hardware, ours: writes are permitted, and logged. Such a leaf is a page.
+pub(crate) const LOGGED: u64 = 1 << 56;
 /// Ignored by hardware, ours: a descriptor that becomes valid when what preceded it is out of
 /// the TLBs. Never together with [`VALID`].
 pub(crate) const PARKED: u64 = 1 << 55;

@@ -17,7 +17,9 @@ mod protect;
 mod request;
 mod stage2;
 mod table;
+mod track;
 mod unmap;
+mod vmid;
 mod walk;
 
 #[cfg(test)]
@@ -30,4 +32,5 @@ pub use memory::{AddressMap, FrameSource, LinearMap};
 pub use request::{GeometryError, IpaBits, Options, Request};
 pub use stage2::{RootError, Stage2};
 pub use table::{MapError, Table};
+pub use vmid::{Activation, VcpuTag, VmTag, Vmids};
 pub use walk::{Leaf, Walk};

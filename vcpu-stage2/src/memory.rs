@@ -144,3 +144,10 @@ pub(crate) fn update(entry: &AtomicU64, change: impl Fn(u64) -> u64) -> u64 {
         }
     }
 }
+
+/// Clears bits of an entry, losing nothing that hardware records meanwhile.
+pub(crate) fn clear_bits(entry: &AtomicU64, bits: u64) {
+    let _old = entry.fetch_and(!bits, Ordering::Relaxed);
+    #[cfg(test)]
+    crate::tests::observe_update(entry, _old, _old & !bits);
+}

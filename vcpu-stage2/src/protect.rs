@@ -2,9 +2,10 @@
 
 use crate::{
     AddressMap, Attributes, Change, FrameSource, MapError, Table,
-    descriptor::{CONTIGUOUS, DIRTY_MODIFIER, Kind, PARKED, VALID},
+    descriptor::{CONTIGUOUS, Kind, LOGGED, PARKED, VALID},
     memory,
     table::{Span, pieces},
+    track::keep_log,
 };
 use core::sync::atomic::Ordering::Relaxed;
 use vcpu_regs::{Ipa, Pa};
@@ -153,16 +154,16 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                 Kind::Table(child) => self.rewrite_in(child, level + 1, piece, place, bits),
                 Kind::Leaf => {
                     let pa = place(piece.start, self.format.pa(word, shift).0);
-                    let new = self.format.leaf(level, pa, bits);
+                    let new = self.format.leaf(level, pa, keep_log(word, bits));
                     if word & PARKED != 0 {
                         memory::store(entry, new & !VALID | PARKED);
                     } else if self.format.needs_break(word, new) {
-                        memory::take(entry);
-                        memory::store(entry, new & !VALID | PARKED);
+                        let word = memory::take(entry);
+                        memory::store(entry, keep_log(word, new) & !VALID | PARKED);
                         self.debt.park(piece.clone(), 1);
                         self.owe_leaves(piece, level);
                     } else if word != new {
-                        memory::update(entry, |_| new);
+                        memory::update(entry, |word| keep_log(word, new));
                         self.owe_leaves(piece, level);
                     }
                 }
@@ -223,12 +224,15 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             self.format
                 .leaf(level + 1, pa + ((index as u64) << below), bits)
         };
-        let uniform = pa & ((1 << shift) - 1) == 0
-            && bits & DIRTY_MODIFIER == 0
+        // Parked leaves count: the block will be parked too.
+        let unhinted = |leaf: u64| leaf & !(CONTIGUOUS | PARKED) | VALID;
+        let uniform = self.format.kind(level + 1, first) == Kind::Leaf
+            && pa & ((1 << shift) - 1) == 0
+            && bits & LOGGED == 0
             && leaves
                 .iter()
                 .enumerate()
-                .all(|(index, leaf)| leaf.load(Relaxed) & !CONTIGUOUS == expected(index));
+                .all(|(index, leaf)| unhinted(leaf.load(Relaxed)) == expected(index));
         uniform.then(|| self.format.leaf(level, pa, bits))
     }
 }

@@ -35,6 +35,13 @@ pub enum MapError {
     NeedsXnx(Execute),
     /// No memory for a table that translates this address.
     OutOfFrames(Ipa),
+    /// The bitmap has fewer bits than the range has pages.
+    BitmapTooSmall {
+        /// Its size.
+        words: usize,
+        /// What the range needs.
+        needed: u64,
+    },
     /// The frame source gave memory that tables of this geometry cannot point to.
     UnusableFrame(Pa),
 }
@@ -52,6 +59,9 @@ impl core::fmt::Display for MapError {
             Self::NotMapped(ipa) => write!(f, "IPA {ipa} is not mapped"),
             Self::NeedsXnx(execute) => write!(f, "{execute:?} execution needs FEAT_XNX"),
             Self::OutOfFrames(ipa) => write!(f, "no memory for a table that translates {ipa}"),
+            Self::BitmapTooSmall { words, needed } => {
+                write!(f, "a bitmap of {words} words, {needed} needed")
+            }
             Self::UnusableFrame(pa) => write!(f, "a table at {pa} is out of reach"),
         }
     }

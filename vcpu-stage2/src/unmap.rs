@@ -125,7 +125,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     }
 
     /// A table that translates as the block of `level` did, cut at `at`, linked nowhere.
-    fn split(&mut self, level: i8, block: u64, at: u64) -> Result<Pa, MapError> {
+    pub(crate) fn split(&mut self, level: i8, block: u64, at: u64) -> Result<Pa, MapError> {
         let granule = self.geometry.granule();
         let (shift, below) = (granule.entry_shift(level), granule.entry_shift(level + 1));
         let child = self.new_table(at)?;
@@ -155,7 +155,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     }
 
     /// Takes the contiguous hint off the group of leaves around `at`, by way of invalid entries.
-    fn dissolve(&mut self, table: Pa, level: i8, at: u64) {
+    pub(crate) fn dissolve(&mut self, table: Pa, level: i8, at: u64) {
         let group = self.geometry.group_bytes(level);
         let start = at & !(group - 1);
         let span = start..start + group;
@@ -174,7 +174,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
 
     /// Puts a table where a block is: at once with FEAT_BBM level 2, else by way of an invalid
     /// entry that becomes the table when the block is out of the TLBs.
-    fn replace_block(&mut self, table: Pa, level: i8, at: u64, child: Pa) {
+    pub(crate) fn replace_block(&mut self, table: Pa, level: i8, at: u64, child: Pa) {
         let shift = self.geometry.granule().entry_shift(level);
         let start = at >> shift << shift;
         let span = start..start + (1 << shift);

@@ -2,8 +2,11 @@
 
 mod basics;
 mod hardware;
+mod oracle;
 mod probe;
 mod random;
 mod rig;
+mod tracking;
+mod vmids;
 
 pub(crate) use hardware::{observe, observe_update};
