@@ -203,12 +203,9 @@ impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
         let interface = self.el2.interface;
         let cpu = &self.el2.cpu;
         // SAFETY: at EL2 with these features, as `load` found; under the guest's controls FP does
-        // not trap. The timers are the guest's until their controls are saved, and are stopped
-        // then, so that none fires into a host that knows nothing of it.
+        // not trap.
         unsafe {
             cpu.save_switched(&mut self.vcpu.switched, interface);
-            cpu.write_switched(SwitchedReg::CNTV_CTL_EL0, 0);
-            cpu.write_switched(SwitchedReg::CNTP_CTL_EL0, 0);
             cpu.save_fp(&mut self.vcpu.fp);
         }
         self.el2.restore_host();

@@ -4,7 +4,7 @@ use core::mem;
 
 use vcpu_core::{El2, Interrupts, Policy, Timers, Vcpu, Vm, Waits};
 use vcpu_hal::{fake::Step, inject::HcrLine, irq::LeavePending};
-use vcpu_regs::{Controls, Hcr, IdRegisters, SysReg};
+use vcpu_regs::{Controls, Hcr, IdRegisters, SwitchedReg, SysReg};
 use vcpu_stage2::Options;
 
 use crate::rig::*;
@@ -256,8 +256,13 @@ fn forgotten_guest_is_taken_off_by_the_next_load_and_by_drop() {
     assert_eq!(cpu.controls.get(), host_controls());
     mem::forget(vcpu.load(&mut el2, &vm).unwrap());
     assert_ne!(cpu.controls.get(), host_controls());
+    let timers = [SwitchedReg::CNTV_CTL_EL0, SwitchedReg::CNTP_CTL_EL0];
+    for ctl in timers {
+        cpu.switched.borrow_mut().set(ctl, 1);
+    }
     drop(el2);
     assert_eq!(cpu.controls.get(), host_controls());
+    assert_eq!(timers.map(|ctl| cpu.switched.borrow().get(ctl)), [0, 0]);
 }
 
 /// A table written for FEAT_S2FWB has another meaning without it.
