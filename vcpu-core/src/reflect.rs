@@ -1,7 +1,7 @@
 //! What a correct machine does with an exit that the host leaves alone.
 
 use vcpu_exits::{
-    Access, Fault, FaultKind, SError,
+    AbortFlags, Access, Fault, FaultKind, SError,
     calls::{FunctionId, PsciCall, PsciError, PsciFunction},
 };
 use vcpu_hal::{Cpu, Platform};
@@ -55,8 +55,11 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     /// Makes the guest take an external abort in place of the access.
     pub fn inject_external_abort(&mut self, access: &Mmio) {
         let status = inject::external(false, None);
-        let is_write = access.write().is_some();
-        let esr = inject::data_abort(self.pstate(), status, is_write);
+        let flags = match access.write() {
+            Some(_) => AbortFlags::WRITE,
+            None => AbortFlags::empty(),
+        };
+        let esr = inject::data_abort(self.pstate(), status, flags);
         self.inject(Vector::Synchronous, esr, Some(access.va().0));
     }
 
@@ -69,7 +72,10 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
         let pstate = self.pstate();
         let esr = match fault.access() {
             Access::Fetch => inject::instruction_abort(pstate, status),
-            access => inject::data_abort(pstate, status, access != Access::Read),
+            _ => {
+                let told = AbortFlags::WRITE | AbortFlags::CACHE_MAINTENANCE;
+                inject::data_abort(pstate, status, fault.flags() & told)
+            }
         };
         self.inject(Vector::Synchronous, esr, fault.va().map(|va| va.0));
     }

@@ -45,9 +45,10 @@ fn refused_access_is_an_external_abort_at_the_right_vector() {
         (PERMISSION_L2 | 1 << 24, 0),
         (TRANSLATION_L3, 0),
         (TRANSLATION_L3 | WNR, WNR),
-        (0b00_0000, 0), // address size, level 0
-        (0b00_1001, 0), // access flag
-        (0b01_0000, 0), // external
+        (TRANSLATION_L3 | CM | WNR, CM | WNR), // dc
+        (0b00_0000, 0),                        // address size, level 0
+        (0b00_1001, 0),                        // access flag
+        (0b01_0000, 0),                        // external
         (0b10_0001 | WNR, WNR),
         (0b11_0101, 0), // unsupported exclusive
         (0b11_1111, 0), // no meaning at all
