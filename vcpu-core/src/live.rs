@@ -88,13 +88,13 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         let last = mem::replace(&mut self.el2.last, own);
         let last_cpu = mem::replace(&mut self.vcpu.last_cpu, here);
         if last != own || last_cpu != here {
-            self.forget_translations();
+            self.invalidate(Invalidate::LocalVmid);
         }
     }
 
-    /// Drops every translation of the guest's VMID on this CPU.
-    pub(crate) fn forget_translations(&self) {
-        for step in Invalidate::LocalVmid.steps(&self.el2.ids().memory_model()) {
+    /// Drops translations of the guest.
+    pub(crate) fn invalidate(&self, what: Invalidate) {
+        for step in what.steps(&self.el2.ids().memory_model()) {
             // SAFETY: at EL2; the steps are those that this CPU's features allow.
             unsafe { self.el2.cpu.invalidate(step) };
         }

@@ -5,7 +5,7 @@ use vcpu_exits::{
     calls::{FunctionId, PsciCall, PsciError, PsciFunction},
 };
 use vcpu_hal::{Cpu, Platform};
-use vcpu_regs::{Esr, Gpr, IdRegisters, Pstate, SwitchedReg, SysReg};
+use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg};
 
 use crate::{
     Call, Exit, Live, Mmio, Psci, SysRegAccess,
@@ -66,7 +66,8 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     /// Makes the guest take an external abort in place of an access that stage 2 refused.
     pub fn inject_fault(&mut self, fault: &Fault) {
         if fault.kind() == FaultKind::TlbConflict {
-            return self.forget_translations(); // hardware's state, not the guest's doing
+            // Hardware's state, not the guest's doing. Stage 2 by itself must go too.
+            return self.invalidate(Invalidate::Vmid);
         }
         let status = inject::external(fault.is_on_s1_walk(), fault.level());
         let pstate = self.pstate();
