@@ -19,6 +19,9 @@ pub type ExitOf<P> = Exit<<<P as Platform>::FetchIrq as FetchIrq>::Token>;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LoadError {
+    /// Stage 2 is on already (`HCR_EL2.VM`): another [`El2`] of this CPU has a guest loaded, or had
+    /// one that was forgotten.
+    Occupied,
     /// The stage 2 was made for CPUs with larger physical addresses than this one's.
     PaTooWide {
         /// Bits that `VTCR_EL2.PS` asks for.
@@ -52,6 +55,9 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         let interface = el2.interface;
         // SAFETY: `El2` exists: this CPU is at EL2 with these features.
         let host = unsafe { el2.cpu.controls(interface) };
+        if host.hcr.contains(Hcr::VM) {
+            return Err(LoadError::Occupied);
+        }
         let identity = Identity {
             midr: vm.ids.midr(),
             mpidr: vcpu.mpidr,
