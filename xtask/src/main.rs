@@ -2,7 +2,9 @@
 //!
 //! Knows about toolchains, QEMU and files; what an exit means is the examples' own business.
 
+mod bench;
 mod example;
+mod explain;
 mod process;
 mod qemu;
 mod setup;
@@ -27,6 +29,10 @@ pub enum Command {
     Qemu(qemu::Args),
     /// Run all that CI runs.
     Test(test::Args),
+    /// Measure.
+    Bench(bench::Args),
+    /// Explain exception syndromes: one, many, or those in a log.
+    Explain(explain::Args),
     /// Get the compiler target, QEMU and the guest images.
     Setup(setup::Args),
 }
@@ -35,6 +41,8 @@ fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Qemu(args) => qemu::run(&args),
         Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Setup(args) => setup::run(&args),
     };
     match result {

@@ -165,7 +165,8 @@ fn load_puts_the_controls_first() {
         let log = watched.take();
         assert!(matches!(log[0], Event::Controls(_)), "{log:?}");
         assert_eq!(log[1..3], [Event::LoadSwitched, Event::LoadFp]);
-        assert!(log[3..].iter().all(|e| matches!(e, Event::Invalidate(_))));
+        let first = log.iter().position(|e| matches!(e, Event::Invalidate(_)));
+        assert!(first > Some(2));
     });
 }
 

@@ -11,7 +11,7 @@ use vcpu_hal::{
     percpu::MpidrTable,
 };
 use vcpu_regs::{
-    Cnthctl, Controls, Cptr, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid,
+    Cnthctl, Controls, Cptr, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
     InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
 };
 use vcpu_stage2::{Geometry, Options, Request, Stage2};
@@ -47,12 +47,17 @@ impl Watched<'_> {
         self.log.borrow_mut().push(event);
     }
 
-    fn check(&self, interface: Interface) {
-        assert_eq!(
-            interface,
-            self.cpu.ids.interface(),
-            "not this CPU's features"
-        );
+    fn check(&self, features: Features) {
+        assert_eq!(features, self.cpu.ids.features(), "not this CPU's features");
+    }
+
+    fn check_fp(&self) {
+        let controls = self.cpu.controls.get();
+        let traps = match controls.hcr.contains(Hcr::E2H) {
+            true => controls.cptr.bits() >> 20 & 3 != 3, // FPEN
+            false => controls.cptr.contains(Cptr::TFP),
+        };
+        assert!(!traps, "FP traps");
     }
 
     /// Returns what was done since the last call.
@@ -103,59 +108,56 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.enter(frame, hcr) }
     }
-    unsafe fn controls(&self, interface: Interface) -> Controls {
-        self.check(interface);
+    unsafe fn controls(&self, features: Features) -> Controls {
+        self.check(features);
         // SAFETY: values only.
-        unsafe { self.cpu.controls(interface) }
+        unsafe { self.cpu.controls(features) }
     }
-    unsafe fn set_controls(&self, controls: &Controls, interface: Interface) {
-        self.check(interface);
+    unsafe fn set_controls(&self, controls: &Controls, features: Features) {
+        self.check(features);
         self.log(Event::Controls(*controls));
         // SAFETY: values only.
-        unsafe { self.cpu.set_controls(controls, interface) }
+        unsafe { self.cpu.set_controls(controls, features) }
     }
-    unsafe fn save_switched(&self, state: &mut SwitchedState, interface: Interface) {
-        self.check(interface);
+    unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
+        self.check(features);
         self.log(Event::SaveSwitched);
         // SAFETY: values only.
-        unsafe { self.cpu.save_switched(state, interface) }
+        unsafe { self.cpu.save_switched(state, features) }
     }
-    unsafe fn load_switched(&self, state: &SwitchedState, interface: Interface) {
-        self.check(interface);
+    unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
+        self.check(features);
         self.log(Event::LoadSwitched);
         // SAFETY: values only.
-        unsafe { self.cpu.load_switched(state, interface) }
+        unsafe { self.cpu.load_switched(state, features) }
     }
     unsafe fn save_fp(&self, state: &mut FpState) {
-        assert!(
-            !self.cpu.controls.get().cptr.contains(Cptr::TFP),
-            "FP traps"
-        );
+        self.check_fp();
         self.log(Event::SaveFp);
         // SAFETY: values only.
         unsafe { self.cpu.save_fp(state) }
     }
     unsafe fn load_fp(&self, state: &FpState) {
-        assert!(
-            !self.cpu.controls.get().cptr.contains(Cptr::TFP),
-            "FP traps"
-        );
+        self.check_fp();
         self.log(Event::LoadFp);
         // SAFETY: values only.
         unsafe { self.cpu.load_fp(state) }
     }
     unsafe fn read_switched(&self, reg: SwitchedReg) -> u64 {
-        assert!(reg.exists(self.cpu.ids.interface()), "{reg:?} is undefined");
+        assert!(reg.exists(self.cpu.ids.features()), "{reg:?} is undefined");
         // SAFETY: values only.
         unsafe { self.cpu.read_switched(reg) }
     }
     unsafe fn write_switched(&self, reg: SwitchedReg, value: u64) {
-        assert!(reg.exists(self.cpu.ids.interface()), "{reg:?} is undefined");
+        assert!(reg.exists(self.cpu.ids.features()), "{reg:?} is undefined");
         self.log(Event::Write(reg, value));
         // SAFETY: values only.
         unsafe { self.cpu.write_switched(reg, value) }
     }
     unsafe fn invalidate(&self, step: InvalidateStep) {
+        let hcr = self.cpu.controls.get().hcr;
+        assert!(hcr.contains(Hcr::VM), "no guest's VMID is in force");
+        assert!(!hcr.contains(Hcr::E2H | Hcr::TGE), "the host's TLB");
         self.log(Event::Invalidate(step));
         // SAFETY: values only.
         unsafe { self.cpu.invalidate(step) }
@@ -250,7 +252,7 @@ pub fn ids(fields: &[(u8, u8, u32, u64)]) -> IdRegisters {
     ids
 }
 
-/// A CPU with AArch32 at EL0, GICv3, PAuth, PAN, SSBS, RAS, LOR and 40-bit addresses.
+/// A CPU with AArch32 at EL0, GICv3, PAuth, PAN, SSBS, RAS, SME, LOR and 40-bit addresses.
 pub fn some_ids() -> IdRegisters {
     ids(&[
         (4, 0, 0, 2),  // PFR0.EL0
@@ -258,6 +260,7 @@ pub fn some_ids() -> IdRegisters {
         (4, 0, 24, 1), // PFR0.GIC
         (4, 0, 28, 1), // PFR0.RAS
         (4, 1, 4, 2),  // PFR1.SSBS
+        (4, 1, 24, 1), // PFR1.SME
         (6, 1, 4, 1),  // ISAR1.APA
         (7, 0, 0, 2),  // MMFR0.PARange
         (7, 1, 16, 1), // MMFR1.LO
@@ -296,6 +299,14 @@ pub fn host_controls() -> Controls {
         vttbr: 0x00aa_0000_dead_0000,
         icc_sre: vcpu_regs::IccSre::from_bits_retain(0xf),
         ich_hcr: 0x5,
+        hcrx: 0x1_0000,
+        hfgrtr: 0x2_0000,
+        hfgwtr: 0x3_0000,
+        hfgitr: 0x4_0000,
+        hdfgrtr: 0x5_0000,
+        hdfgwtr: 0x6_0000,
+        hafgrtr: 0x7_0000,
+        mpam2: 0x8_0000,
     }
 }
 
