@@ -19,6 +19,9 @@ pub type ExitOf<P> = Exit<<<P as Platform>::FetchIrq as FetchIrq>::Token>;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LoadError {
+    /// Stage 2 is on already (`HCR_EL2.VM`): another [`El2`] of this CPU has a guest loaded, or had
+    /// one that was forgotten.
+    Occupied,
     /// The stage 2 was made for CPUs with larger physical addresses than this one's.
     PaTooWide {
         /// Bits that `VTCR_EL2.PS` asks for.
@@ -52,6 +55,9 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         let features = el2.features;
         // SAFETY: `El2` exists: this CPU is at EL2 with these features.
         let host = unsafe { el2.cpu.controls(features) };
+        if host.hcr.contains(Hcr::VM) {
+            return Err(LoadError::Occupied);
+        }
         let identity = Identity {
             midr: vm.ids.midr(),
             mpidr: vcpu.mpidr,
@@ -90,15 +96,15 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         let last = mem::replace(&mut self.el2.last, own);
         let last_cpu = mem::replace(&mut self.vcpu.last_cpu, here);
         if last != own || last_cpu != here {
-            self.forget_translations();
+            self.invalidate(Invalidate::LocalVmid);
         }
     }
 
-    /// Drops every translation of the guest's VMID on this CPU.
-    pub(crate) fn forget_translations(&self) {
+    /// Drops translations of the guest.
+    pub(crate) fn invalidate(&self, what: Invalidate) {
         let El2 { cpu, features, .. } = &*self.el2;
         let forget = || {
-            for step in Invalidate::LocalVmid.steps(&self.el2.ids().memory_model()) {
+            for step in what.steps(&self.el2.ids().memory_model()) {
                 // SAFETY: at EL2, as `load` found; these are the steps that this CPU's features
                 // allow, and with TGE clear they act on the VMID in force.
                 unsafe { cpu.invalidate(step) };
@@ -211,9 +217,11 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
 /// Returns HCR_EL2 between two runs: a host with E2H has its own, TGE, its EL0 and all. Another
 /// sees only where interrupts go, and the rest stays: clearing VM costs a TLB on some machines.
+///
+/// VM says in either case that a guest is loaded; under E2H and TGE it does nothing else.
 fn between(guest: Hcr, host: Hcr) -> Hcr {
     if host.contains(Hcr::E2H) {
-        host
+        host | Hcr::VM
     } else {
         guest.difference(Hcr::ROUTING) | host & Hcr::ROUTING
     }
@@ -240,12 +248,9 @@ impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
         let features = self.el2.features;
         let cpu = &self.el2.cpu;
         // SAFETY: at EL2 with these features, as `load` found; under the guest's controls FP does
-        // not trap. The timers are the guest's until their controls are saved, and are stopped
-        // then, so that none fires into a host that knows nothing of it.
+        // not trap.
         unsafe {
             cpu.save_switched(&mut self.vcpu.switched, features);
-            cpu.write_switched(SwitchedReg::CNTV_CTL_EL0, 0);
-            cpu.write_switched(SwitchedReg::CNTP_CTL_EL0, 0);
             cpu.save_fp(&mut self.vcpu.fp);
         }
         self.el2.restore_host();

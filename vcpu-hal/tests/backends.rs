@@ -209,11 +209,11 @@ fn fake_switches_what_its_features_bring() {
     for (n, &reg) in SwitchedReg::ALL.iter().enumerate() {
         state.set(reg, n as u64 + 1);
     }
-    let interface = Default::default();
+    let features = cpu.ids.features(); // none
     // SAFETY: values only.
-    unsafe { cpu.load_switched(&state, interface) };
+    unsafe { cpu.load_switched(&state, features) };
     for (n, &reg) in SwitchedReg::ALL.iter().enumerate() {
-        if reg.exists(interface) {
+        if reg.exists(features) {
             assert_eq!(cpu.switched.borrow().get(reg), n as u64 + 1);
         } else {
             assert_eq!(cpu.switched.borrow().get(reg), 0, "{reg:?}");

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::mem::{align_of, offset_of, size_of};
 
-use vcpu_regs::{FpState, GuestFrame, Interface, SwitchedReg, SwitchedState, SysReg};
+use vcpu_regs::{FpState, GuestFrame, IdRegisters, SwitchedReg, SwitchedState, SysReg};
 
 /// Name and encoding (op0, op1, CRn, CRm, op2), as `llvm-mc` and the manual have them.
 const ENCODINGS: &[(&str, [u8; 5])] = &[
@@ -27,6 +27,10 @@ const ENCODINGS: &[(&str, [u8; 5])] = &[
     ("CSSELR_EL1", [3, 2, 0, 0, 0]),
     ("SP_EL1", [3, 4, 4, 1, 0]),
     ("TPIDRRO_EL0", [3, 3, 13, 0, 3]),
+    ("VDISR_EL2", [3, 4, 12, 1, 1]),
+    ("VSESR_EL2", [3, 4, 5, 2, 3]),
+    ("TPIDR2_EL0", [3, 3, 13, 0, 5]),
+    ("SMPRI_EL1", [3, 0, 1, 2, 4]),
     ("CNTKCTL_EL1", [3, 0, 14, 1, 0]),
     ("CNTP_CTL_EL0", [3, 3, 14, 2, 1]),
     ("CNTP_CVAL_EL0", [3, 3, 14, 2, 2]),
@@ -51,6 +55,10 @@ fn rows_encode_what_they_name() {
         let reg = reg.unwrap_or_else(|| panic!("{name} has no row"));
         assert_eq!(reg.sysreg(), SysReg::new(op0, op1, crn, crm, op2), "{name}");
     }
+    for reg in SwitchedReg::ALL {
+        let listed = ENCODINGS.iter().any(|&(name, _)| name == reg.name());
+        assert!(listed, "{reg:?}: add it above");
+    }
 }
 
 #[test]
@@ -62,14 +70,14 @@ fn no_two_rows_are_one_register() {
 }
 
 macro_rules! twins {
-    ($($(#[$doc:meta])* group $group:ident {
+    ($($(#[$doc:meta])* group $group:ident $member:ident $feature:ident {
         $($field:ident $name:ident $encoding:tt twin $twin:tt reset $reset:literal)*
     })*) => {
         const TWINS: &[(&str, &str, &str)] = &[
             $($((stringify!($name), stringify!($encoding), stringify!($twin)),)*)*
         ];
         const GROUPS: &[(&str, &[&str])] = &[
-            $((stringify!($group), &[$(stringify!($name)),*]),)*
+            $((stringify!($feature), &[$(stringify!($name)),*]),)*
         ];
     };
 }
@@ -107,18 +115,32 @@ fn timer_controls_come_after_their_compare_values() {
     assert!(at("CNTP_CVAL_EL0") < at("CNTP_CTL_EL0"));
 }
 
+/// (CRm, op2) of the ID register, lowest bit and value of what brings a group.
+const BROUGHT_BY: &[(&str, u8, u8, u64)] = &[
+    ("pauth", 6, 1, 1 << 4),
+    ("ras", 4, 0, 1 << 28),
+    ("sme", 4, 1, 1 << 24),
+];
+
 #[test]
 fn groups_exist_by_their_feature() {
-    for &(group, names) in GROUPS {
-        for reg in SwitchedReg::ALL
-            .iter()
-            .filter(|reg| names.contains(&reg.name()))
-        {
-            for (gicv3, pauth) in [(false, false), (true, false), (false, true), (true, true)] {
-                let exists = reg.exists(Interface { gicv3, pauth });
-                assert_eq!(exists, group != "PauthKeys" || pauth, "{reg:?}");
-            }
+    for &(feature, names) in GROUPS {
+        let group = || {
+            SwitchedReg::ALL
+                .iter()
+                .filter(|r| names.contains(&r.name()))
+        };
+        assert_eq!(group().count(), names.len());
+        let none = IdRegisters::default().features();
+        assert!(group().all(|reg| reg.exists(none) == (feature == "always")));
+        for &(bringing, crm, op2, value) in BROUGHT_BY {
+            let mut ids = IdRegisters::default();
+            ids.set(SysReg::new(3, 0, 0, crm, op2), value);
+            let exists = feature == "always" || feature == bringing;
+            assert!(group().all(|reg| reg.exists(ids.features()) == exists));
         }
+        let listed = BROUGHT_BY.iter().any(|&(bringing, ..)| bringing == feature);
+        assert!(listed || feature == "always", "{feature}: add it above");
     }
 }
 

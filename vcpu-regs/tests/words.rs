@@ -1,6 +1,6 @@
 //! Bits of the EL2 controls, fields of the ID registers and names of general-purpose registers.
 
-use vcpu_regs::{Cnthctl, Cptr, Gpr, Hcr, IccSre, IdRegisters, Interface, Mdcr, Pstate, SysReg};
+use vcpu_regs::{Cnthctl, Cptr, Gpr, Hcr, IccSre, IdRegisters, Mdcr, Pstate, SysReg};
 
 /// Bit numbers from Arm ARM (DDI 0487) and IHI 0069.
 #[test]
@@ -139,9 +139,17 @@ fn id_space_ends_at_its_borders() {
 #[test]
 fn features_are_asked_of_their_field() {
     type Question = fn(&IdRegisters) -> bool;
-    let questions: [(Question, u8, u8, u32, u64); 12] = [
+    let questions: [(Question, u8, u8, u32, u64); 20] = [
         (IdRegisters::has_a32_el0, 4, 0, 0, 2),
-        (|ids| ids.interface().gicv3, 4, 0, 24, 1),
+        (|ids| ids.features().gicv3, 4, 0, 24, 1),
+        (|ids| ids.features().amu, 4, 0, 44, 1),
+        (|ids| ids.features().mpam, 4, 0, 40, 1),
+        (|ids| ids.features().mpam, 4, 1, 16, 1),
+        (|ids| ids.features().sme, 4, 1, 24, 1),
+        (|ids| ids.features().ras, 4, 0, 28, 1),
+        (|ids| ids.features().pauth, 6, 1, 4, 1),
+        (|ids| ids.features().fgt, 7, 0, 56, 1),
+        (|ids| ids.features().hcx, 7, 1, 40, 1),
         (IdRegisters::has_ras, 4, 0, 28, 1),
         (IdRegisters::has_ssbs, 4, 1, 4, 1),
         (IdRegisters::has_mte, 4, 1, 8, 2),
@@ -163,7 +171,7 @@ fn features_are_asked_of_their_field() {
         assert!(!with(least - 1), "({crm}, {op2}) bit {lo}");
     }
     let mut ids = IdRegisters::default();
-    assert_eq!(ids.interface(), Interface::default());
+    assert!(ids.features().always);
     ids.set(ID(5, 0), 5 << 12 | 3 << 20);
     assert_eq!(ids.debug_counts(), (6, 4));
 }

@@ -38,8 +38,7 @@ fn each_refusal_says_why() {
         ..GOOD
     };
     assert_eq!(refusal(el2t), Some(EnableError::NotOnOwnStack));
-    let vhe = HostMode { e2h: true, ..GOOD };
-    assert_eq!(refusal(vhe), None, "a host with E2H is as good");
+    assert_eq!(refusal(HostMode { e2h: true, ..GOOD }), None);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use core::mem;
 
 use vcpu_core::{El2, Interrupts, Policy, Timers, Vcpu, Vm, Waits};
 use vcpu_hal::{fake::Step, inject::HcrLine, irq::LeavePending};
-use vcpu_regs::{Controls, Hcr, IdRegisters, SysReg};
+use vcpu_regs::{Controls, Hcr, IdRegisters, SwitchedReg, SysReg};
 use vcpu_stage2::Options;
 
 use crate::rig::*;
@@ -25,6 +25,8 @@ const TSC: u64 = 1 << 19;
 const TIDCP: u64 = 1 << 20;
 const TACR: u64 = 1 << 21;
 const RW: u64 = 1 << 31;
+const TGE: u64 = 1 << 27;
+const E2H: u64 = 1 << 34;
 const TLOR: u64 = 1 << 35;
 const TERR: u64 = 1 << 36;
 const APK: u64 = 1 << 40;
@@ -208,6 +210,61 @@ fn host_keeps_its_routing_between_runs() {
     }
 }
 
+/// A host that is an operating system at EL2: its EL0, its traps, its layouts.
+fn e2h_host(tge: u64) -> Controls {
+    Controls {
+        hcr: Hcr::from_bits_retain(E2H | tge | RW | IMO | FMO | AMO),
+        cptr: vcpu_regs::Cptr::from_bits_retain(3 << 20 | 3 << 16),
+        cnthctl: vcpu_regs::Cnthctl::from_bits_retain(0x3 | 1 << 10 | 1 << 4),
+        ..host_controls()
+    }
+}
+
+#[test]
+fn e2h_host_keeps_its_own_hcr_between_runs() {
+    for tge in [TGE, 0] {
+        for policy in [Policy::default(), Policy::PASS_THROUGH] {
+            let guest = Guest {
+                policy,
+                host: e2h_host(tge),
+                ..Guest::default()
+            };
+            let (entered, between) = in_force(&guest);
+            assert_eq!(between.hcr.bits(), E2H | tge | RW | IMO | FMO | AMO | VM);
+            assert_eq!(entered.hcr.bits() & (E2H | TGE | VM), E2H | VM);
+            let hcr = entered.hcr;
+            assert_eq!(Controls { hcr, ..between }, entered);
+            // FPEN, TTA, TAM; ZEN and SMEN trap.
+            assert_eq!(entered.cptr.bits(), 3 << 20 | 1 << 28 | 1 << 30);
+            let timer = match policy.timers {
+                Timers::Virtual => 0,
+                Timers::PassThrough => 1 << 11,
+            };
+            assert_eq!(entered.cnthctl.bits(), 0x3 | 1 << 10 | 1 << 4 | timer);
+        }
+    }
+}
+
+/// With E2H and TGE a TLBI would be of the host's own (`Watched::invalidate` refuses).
+#[test]
+fn e2h_host_is_itself_again_after_a_load() {
+    let guest = Guest {
+        host: e2h_host(TGE),
+        daif: 0x80,
+        ..Guest::default()
+    };
+    guest.play(&[], |_, watched| {
+        assert_eq!(watched.cpu.controls.get().hcr.bits() & TGE, TGE);
+        assert_eq!(watched.cpu.daif.get(), 0x80);
+        let log = watched.take();
+        let at = |event| log.iter().position(|&e| e == event).unwrap();
+        let invalidated = |e: &Event| matches!(e, Event::Invalidate(_));
+        let first = log.iter().position(invalidated).unwrap();
+        let last = log.iter().rposition(invalidated).unwrap();
+        assert!(at(Event::Mask) < first && last < at(Event::Unmask(0x80)));
+    });
+}
+
 /// Each way of leaving a guest.
 #[test]
 fn host_controls_return_to_the_bit() {
@@ -256,8 +313,13 @@ fn forgotten_guest_is_taken_off_by_the_next_load_and_by_drop() {
     assert_eq!(cpu.controls.get(), host_controls());
     mem::forget(vcpu.load(&mut el2, &vm).unwrap());
     assert_ne!(cpu.controls.get(), host_controls());
+    let timers = [SwitchedReg::CNTV_CTL_EL0, SwitchedReg::CNTP_CTL_EL0];
+    for ctl in timers {
+        cpu.switched.borrow_mut().set(ctl, 1);
+    }
     drop(el2);
     assert_eq!(cpu.controls.get(), host_controls());
+    assert_eq!(timers.map(|ctl| cpu.switched.borrow().get(ctl)), [0, 0]);
 }
 
 /// A table written for FEAT_S2FWB has another meaning without it.

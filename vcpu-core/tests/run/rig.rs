@@ -51,6 +51,15 @@ impl Watched<'_> {
         assert_eq!(features, self.cpu.ids.features(), "not this CPU's features");
     }
 
+    fn check_fp(&self) {
+        let controls = self.cpu.controls.get();
+        let traps = match controls.hcr.contains(Hcr::E2H) {
+            true => controls.cptr.bits() >> 20 & 3 != 3, // FPEN
+            false => controls.cptr.contains(Cptr::TFP),
+        };
+        assert!(!traps, "FP traps");
+    }
+
     /// Returns what was done since the last call.
     pub fn take(&self) -> Vec<Event> {
         self.log.take()
@@ -123,19 +132,13 @@ unsafe impl Cpu for Watched<'_> {
         unsafe { self.cpu.load_switched(state, features) }
     }
     unsafe fn save_fp(&self, state: &mut FpState) {
-        assert!(
-            !self.cpu.controls.get().cptr.contains(Cptr::TFP),
-            "FP traps"
-        );
+        self.check_fp();
         self.log(Event::SaveFp);
         // SAFETY: values only.
         unsafe { self.cpu.save_fp(state) }
     }
     unsafe fn load_fp(&self, state: &FpState) {
-        assert!(
-            !self.cpu.controls.get().cptr.contains(Cptr::TFP),
-            "FP traps"
-        );
+        self.check_fp();
         self.log(Event::LoadFp);
         // SAFETY: values only.
         unsafe { self.cpu.load_fp(state) }
@@ -152,6 +155,9 @@ unsafe impl Cpu for Watched<'_> {
         unsafe { self.cpu.write_switched(reg, value) }
     }
     unsafe fn invalidate(&self, step: InvalidateStep) {
+        let hcr = self.cpu.controls.get().hcr;
+        assert!(hcr.contains(Hcr::VM), "no guest's VMID is in force");
+        assert!(!hcr.contains(Hcr::E2H | Hcr::TGE), "the host's TLB");
         self.log(Event::Invalidate(step));
         // SAFETY: values only.
         unsafe { self.cpu.invalidate(step) }
@@ -246,7 +252,7 @@ pub fn ids(fields: &[(u8, u8, u32, u64)]) -> IdRegisters {
     ids
 }
 
-/// A CPU with AArch32 at EL0, GICv3, PAuth, PAN, SSBS, SME, RAS, LOR and 40-bit addresses.
+/// A CPU with AArch32 at EL0, GICv3, PAuth, PAN, SSBS, RAS, SME, LOR and 40-bit addresses.
 pub fn some_ids() -> IdRegisters {
     ids(&[
         (4, 0, 0, 2),  // PFR0.EL0
@@ -291,16 +297,16 @@ pub fn host_controls() -> Controls {
         vmpidr: 0x8000_0077,
         vtcr: 0x8000_3558,
         vttbr: 0x00aa_0000_dead_0000,
-        hcrx: 0x7,
-        hfgrtr: 0x1001,
-        hfgwtr: 0x1002,
-        hfgitr: 0x1003,
-        hdfgrtr: 0x1004,
-        hdfgwtr: 0x1005,
-        hafgrtr: 0x1006,
-        mpam2: 0x1007,
         icc_sre: vcpu_regs::IccSre::from_bits_retain(0xf),
         ich_hcr: 0x5,
+        hcrx: 0x1_0000,
+        hfgrtr: 0x2_0000,
+        hfgwtr: 0x3_0000,
+        hfgitr: 0x4_0000,
+        hdfgrtr: 0x5_0000,
+        hdfgwtr: 0x6_0000,
+        hafgrtr: 0x7_0000,
+        mpam2: 0x8_0000,
     }
 }
 
