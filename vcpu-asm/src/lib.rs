@@ -1,6 +1,6 @@
 //! The instructions of an AArch64 virtual CPU: world switch, save and restore, invalidation.
 //!
-//! [`El2Cpu`] is the real [`Cpu`](vcpu_hal::Cpu). It decides nothing: what a register should hold
+//! `El2Cpu` is the real [`Cpu`](vcpu_hal::Cpu). It decides nothing: what a register should hold
 //! comes from the crates above. On another architecture than AArch64 this crate is empty, so that
 //! what depends on it builds and tests anywhere.
 #![no_std]

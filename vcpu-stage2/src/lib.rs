@@ -13,9 +13,13 @@ mod change;
 mod descriptor;
 mod geometry;
 mod memory;
+mod protect;
+mod request;
 mod stage2;
 mod table;
+mod track;
 mod unmap;
+mod vmid;
 mod walk;
 
 #[cfg(test)]
@@ -23,8 +27,10 @@ mod tests;
 
 pub use attributes::{Access, Attributes, Execute, MemoryType};
 pub use change::Change;
-pub use geometry::{Geometry, GeometryError, IpaBits, Options, Request};
+pub use geometry::Geometry;
 pub use memory::{AddressMap, FrameSource, LinearMap};
+pub use request::{GeometryError, IpaBits, Options, Request};
 pub use stage2::{RootError, Stage2};
 pub use table::{MapError, Table};
+pub use vmid::{Activation, VcpuTag, VmTag, Vmids};
 pub use walk::{Leaf, Walk};

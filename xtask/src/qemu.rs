@@ -161,7 +161,7 @@ fn guest(args: &Args, example: &Example, workspace: &Workspace) -> Result<Option
 
 /// Returns the command that builds an example, and the ELF file that it makes.
 pub fn build(workspace: &Workspace, example: &str, debug: bool) -> Result<(Command, PathBuf)> {
-    let mut command = setup::compiler::ensure(workspace)?.cargo("build");
+    let mut command = setup::compiler::ensure()?.cargo("build");
     command.args(["--package", example]);
     if !debug {
         command.arg("--release");

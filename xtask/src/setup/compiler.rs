@@ -1,7 +1,7 @@
 //! The compiler for the target, by the first way that works here.
 
 use super::host::{self, Wanted};
-use crate::workspace::{self, Workspace};
+use crate::workspace;
 use anyhow::{Context, Result, bail, ensure};
 use std::{
     env,
@@ -22,7 +22,7 @@ const FORCED: &str = "VCPU_TARGET_SOURCE";
 
 /// rustup waits this long for a silent server, and we for rustup.
 const RUSTUP_PATIENCE_S: &str = "5";
-const RUSTUP_LIMIT: Duration = Duration::from_secs(90);
+const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
 
 const DEBIAN: Wanted = Wanted {
     what: "a compiler with the sources of its standard library",
@@ -112,17 +112,17 @@ impl Compiler {
 }
 
 /// Returns the compiler, set up first if need be. Says once which it is.
-pub fn ensure(workspace: &Workspace) -> Result<Compiler> {
+pub fn ensure() -> Result<Compiler> {
     static CHOSEN: OnceLock<Compiler> = OnceLock::new();
     if let Some(chosen) = CHOSEN.get() {
         return Ok(chosen.clone());
     }
-    let chosen = choose(workspace)?;
+    let chosen = choose()?;
     eprintln!("setup: target {TARGET}: {chosen}");
     Ok(CHOSEN.get_or_init(|| chosen).clone())
 }
 
-fn choose(workspace: &Workspace) -> Result<Compiler> {
+fn choose() -> Result<Compiler> {
     let forced = env::var(FORCED).ok();
     if let Some(name) = &forced
         && !Source::ORDER.iter().any(|source| source.name() == name)
@@ -135,9 +135,13 @@ fn choose(workspace: &Workspace) -> Result<Compiler> {
         if forced.as_ref().is_some_and(|name| name != source.name()) {
             continue;
         }
-        match attempt(source, workspace) {
+        match attempt(source) {
             Ok(compiler) => return Ok(compiler),
-            Err(error) => refusals.push_str(&format!("\n  {}: {error:#}", source.name())),
+            Err(error) => {
+                let error = format!("not {}: {error:#}", source.name());
+                eprintln!("setup: {}", error.lines().next().unwrap_or_default());
+                refusals.push_str(&format!("\n{}", error.trim_end()));
+            }
         }
     }
     bail!(
@@ -146,7 +150,7 @@ fn choose(workspace: &Workspace) -> Result<Compiler> {
     )
 }
 
-fn attempt(source: Source, workspace: &Workspace) -> Result<Compiler> {
+fn attempt(source: Source) -> Result<Compiler> {
     match source {
         Source::Installed => has_target()?,
         Source::Rustup => {
@@ -157,7 +161,7 @@ fn attempt(source: Source, workspace: &Workspace) -> Result<Compiler> {
             let sources = sysroot()?.join("lib/rustlib/src/rust");
             has_std_sources(&sources).context("`rustup component add rust-src` would add them")?;
         }
-        Source::Debian => return debian(workspace),
+        Source::Debian => return debian(),
     }
     Ok(Compiler::of_toolchain(source))
 }
@@ -185,6 +189,19 @@ pub fn rustup() -> Result<Command> {
     command.env("RUSTUP_MAX_RETRIES", "0");
     command.env("RUSTUP_AUTO_INSTALL", "0");
     Ok(command)
+}
+
+/// Makes sure that the active toolchain has clippy and rustfmt.
+pub fn ensure_lints() -> Result<()> {
+    let has = |tool| query(Command::new(workspace::cargo()).args([tool, "--version"])).is_ok();
+    if has("clippy") && has("fmt") {
+        return Ok(());
+    }
+    let mut add = rustup().context("clippy or rustfmt is missing; install them")?;
+    host::run(
+        add.args(["component", "add", "clippy", "rustfmt"]),
+        RUSTUP_LIMIT,
+    )
 }
 
 /// Makes sure that rustup has the toolchain of that version.
@@ -224,7 +241,7 @@ fn run_rustc(version: &str, arguments: &[&str]) -> Result<String> {
 }
 
 /// Returns Debian's compiler, installed first if it is missing.
-fn debian(workspace: &Workspace) -> Result<Compiler> {
+fn debian() -> Result<Compiler> {
     let [cargo, rustc, rustdoc] =
         ["cargo", "rustc", "rustdoc"].map(|name| format!("/usr/bin/{name}"));
     let sources = || -> Result<()> {
@@ -236,13 +253,10 @@ fn debian(workspace: &Workspace) -> Result<Compiler> {
         sources()?;
     }
     let linker = linker().context("there is neither rust-lld nor ld.lld")?;
-    // Apart from what another compiler built: cargo tells those two apart only by rebuilding.
-    let target_dir = workspace.target_dir.clone();
     let variables = vec![
         ("RUSTC_BOOTSTRAP", "1".into()),
         ("RUSTC", rustc.into()),
         ("RUSTDOC", rustdoc.into()),
-        ("CARGO_TARGET_DIR", target_dir.into()),
         (
             "CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER",
             linker.into(),

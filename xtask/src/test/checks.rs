@@ -23,10 +23,13 @@ pub fn steps(workspace: &Workspace) -> Vec<Step<'_>> {
     steps
 }
 
-fn setup(workspace: &Workspace) -> [Step<'_>; 3] {
+fn setup(workspace: &Workspace) -> [Step<'_>; 4] {
     [
+        Step::new("setup: clippy and rustfmt", |_| {
+            compiler::ensure_lints().map(|()| Done::Passed)
+        }),
         Step::new("setup: compiler target", |_| {
-            compiler::ensure(workspace).map(|_| Done::Passed)
+            compiler::ensure().map(|_| Done::Passed)
         }),
         Step::new("setup: QEMU", |_| {
             emulator::ensure(None).map(|_| Done::Passed)
@@ -58,7 +61,7 @@ fn lints(workspace: &Workspace) -> Vec<Step<'_>> {
             run_quietly(clippy.args(&libraries).args(DENY_WARNINGS), bar)
         }),
         Step::new("clippy: target", move |bar| {
-            let compiler = compiler::ensure(workspace)?;
+            let compiler = compiler::ensure()?;
             if compiler.source == Source::Debian {
                 return Ok(Done::Skipped(
                     "Debian's compiler comes without clippy".into(),
@@ -102,7 +105,7 @@ fn documentation(workspace: &Workspace) -> [Step<'_>; 2] {
             run_quietly(doc.args(&hosted).env(strictly.0, strictly.1), bar)
         }),
         Step::new("rustdoc: target", move |bar| {
-            let mut doc = compiler::ensure(workspace)?.cargo("doc");
+            let mut doc = compiler::ensure()?.cargo("doc");
             doc.arg("--no-deps")
                 .args(&for_target)
                 .env(strictly.0, strictly.1);
@@ -117,7 +120,7 @@ fn alone(workspace: &Workspace) -> impl Iterator<Item = Step<'_>> {
         let check = ["--no-default-features", "--package", &library.name];
         Step::new(format!("alone: {}", library.name), move |bar| {
             run_quietly(cargo(&["check"]).args(check), bar)?;
-            run_quietly(compiler::ensure(workspace)?.cargo("check").args(check), bar)
+            run_quietly(compiler::ensure()?.cargo("check").args(check), bar)
         })
     })
 }
