@@ -30,9 +30,10 @@ pub(crate) unsafe fn read(features: Features) -> Controls {
         vmpidr: VMPIDR_EL2.get(),
         vtcr: VTCR_EL2.get(),
         vttbr: VTTBR_EL2.get(),
-        icc_sre: IccSre::empty(),
-        ich_hcr: 0,
+        ..Controls::default()
     };
+    // SAFETY: the same contract.
+    unsafe { read_optional(&mut controls, features) };
     if features.gicv3 {
         controls.icc_sre = IccSre::from_bits_retain(ICC_SRE_EL2.get());
         if controls.icc_sre.contains(IccSre::SRE) {
@@ -40,6 +41,50 @@ pub(crate) unsafe fn read(features: Features) -> Controls {
         }
     }
     controls
+}
+
+/// The words that not every CPU has: field, encoding, condition.
+macro_rules! optional {
+    ($($field:ident $encoding:tt if $($feature:ident)+;)*) => {
+        /// Reads the words that not every CPU has.
+        ///
+        /// # Safety
+        ///
+        /// As for [`read`].
+        unsafe fn read_optional(controls: &mut Controls, features: Features) {
+            $(
+                if $(features.$feature)&&+ {
+                    // SAFETY: at EL2, and the feature is there; a read without a side effect.
+                    controls.$field = unsafe { mrs!($encoding) };
+                }
+            )*
+        }
+
+        /// Writes the words that not every CPU has.
+        ///
+        /// # Safety
+        ///
+        /// As for [`write`].
+        unsafe fn write_optional(controls: &Controls, features: Features) {
+            $(
+                if $(features.$feature)&&+ {
+                    // SAFETY: at EL2, and the feature is there: traps of lower levels only.
+                    unsafe { msr!($encoding, controls.$field) };
+                }
+            )*
+        }
+    };
+}
+
+optional! {
+    hcrx (3, 4, 1, 2, 2) if hcx;
+    hfgrtr (3, 4, 1, 1, 4) if fgt;
+    hfgwtr (3, 4, 1, 1, 5) if fgt;
+    hfgitr (3, 4, 1, 1, 6) if fgt;
+    hdfgrtr (3, 4, 3, 1, 4) if fgt;
+    hdfgwtr (3, 4, 3, 1, 5) if fgt;
+    hafgrtr (3, 4, 3, 1, 6) if fgt amu;
+    mpam2 (3, 4, 10, 5, 0) if mpam;
 }
 
 /// Puts the controls in force.
@@ -59,6 +104,8 @@ pub(crate) unsafe fn write(controls: &Controls, features: Features) {
     // SAFETY: VPIDR_EL2, at EL2: what EL1 reads from MIDR_EL1.
     unsafe { msr!((3, 4, 0, 0, 0), controls.vpidr) };
     VMPIDR_EL2.set(controls.vmpidr);
+    // SAFETY: the same contract.
+    unsafe { write_optional(controls, features) };
     if features.gicv3 {
         write_gic(controls);
     }

@@ -23,6 +23,8 @@ use crate::{
 /// The CPU that this code runs on. A value of it stays on its CPU.
 #[derive(Debug)]
 pub struct El2Cpu {
+    /// `HCR_EL2.E2H`, which a running host never changes.
+    e2h: bool,
     _this_cpu: PhantomData<*const ()>,
 }
 
@@ -30,9 +32,13 @@ impl El2Cpu {
     /// Returns the calling CPU, or the exception level that it is at instead of EL2.
     pub fn current() -> Result<Self, u8> {
         match CurrentEL.read(CurrentEL::EL) as u8 {
-            2 => Ok(Self {
-                _this_cpu: PhantomData,
-            }),
+            2 => {
+                let e2h = Hcr::from_bits_retain(HCR_EL2.get()).contains(Hcr::E2H);
+                Ok(Self {
+                    e2h,
+                    _this_cpu: PhantomData,
+                })
+            }
             el => Err(el),
         }
     }
@@ -45,7 +51,7 @@ unsafe impl Cpu for El2Cpu {
         HostMode {
             el: CurrentEL.read(CurrentEL::EL) as u8,
             own_stack: SPSel.is_set(SPSel::SP),
-            e2h: Hcr::from_bits_retain(HCR_EL2.get()).contains(Hcr::E2H),
+            e2h: self.e2h,
         }
     }
 
@@ -122,12 +128,12 @@ unsafe impl Cpu for El2Cpu {
 
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
         // SAFETY: the same contract.
-        unsafe { switched::save(state, features) }
+        unsafe { switched::save(state, features, self.e2h) }
     }
 
     unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
         // SAFETY: the same contract.
-        unsafe { switched::load(state, features) }
+        unsafe { switched::load(state, features, self.e2h) }
     }
 
     unsafe fn save_fp(&self, state: &mut FpState) {
@@ -143,13 +149,13 @@ unsafe impl Cpu for El2Cpu {
     #[inline]
     unsafe fn read_switched(&self, reg: SwitchedReg) -> u64 {
         // SAFETY: the same contract.
-        unsafe { switched::read(reg) }
+        unsafe { switched::read(reg, self.e2h) }
     }
 
     #[inline]
     unsafe fn write_switched(&self, reg: SwitchedReg, value: u64) {
         // SAFETY: the same contract.
-        unsafe { switched::write(reg, value) }
+        unsafe { switched::write(reg, value, self.e2h) }
     }
 
     unsafe fn invalidate(&self, step: InvalidateStep) {

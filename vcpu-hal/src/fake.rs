@@ -190,12 +190,12 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         self.controls.set(*controls);
     }
 
-    unsafe fn save_switched(&self, state: &mut SwitchedState, _: Features) {
-        state.clone_from(&self.switched.borrow());
+    unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
+        copy(&self.switched.borrow(), state, features);
     }
 
-    unsafe fn load_switched(&self, state: &SwitchedState, _: Features) {
-        self.switched.borrow_mut().clone_from(state);
+    unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
+        copy(state, &mut self.switched.borrow_mut(), features);
     }
 
     unsafe fn save_fp(&self, state: &mut FpState) {
@@ -225,4 +225,13 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     unsafe fn gic_end(&self, _: Intid) {}
 
     unsafe fn gic_deactivate(&self, _: Intid) {}
+}
+
+/// Copies the registers that a CPU with `interface` has.
+fn copy(from: &SwitchedState, to: &mut SwitchedState, features: Features) {
+    for &reg in SwitchedReg::ALL {
+        if reg.exists(features) {
+            to.set(reg, from.get(reg));
+        }
+    }
 }

@@ -30,6 +30,14 @@ pub struct Features {
     pub ras: bool,
     /// The scalable matrix extension (FEAT_SME).
     pub sme: bool,
+    /// `HCRX_EL2` (FEAT_HCX).
+    pub hcx: bool,
+    /// Fine-grained traps (FEAT_FGT).
+    pub fgt: bool,
+    /// Activity monitors (FEAT_AMUv1).
+    pub amu: bool,
+    /// Memory partitioning (FEAT_MPAM).
+    pub mpam: bool,
 }
 
 macro_rules! named {
@@ -120,6 +128,11 @@ impl IdRegisters {
             pauth: self.has_pauth(),
             ras: self.has_ras(),
             sme: field(self.pfr1(), 24) != 0,
+            hcx: field(self.mmfr1(), 40) != 0,
+            fgt: field(self.mmfr0(), 56) != 0,
+            amu: field(self.pfr0(), 44) != 0,
+            // MPAM; MPAM_frac.
+            mpam: field(self.pfr0(), 40) | field(self.pfr1(), 16) != 0,
         }
     }
 

@@ -19,7 +19,7 @@ mod sysreg;
 mod table;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
-pub use controls::{Cnthctl, Controls, Cptr, Hcr, IccSre, Mdcr};
+pub use controls::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, Mdcr};
 pub use esr::{Esr, EsrField, iss};
 pub use gpr::Gpr;
 pub use id::{Features, IdRegisters};

@@ -198,3 +198,34 @@ fn missing_qemu_is_told_with_the_command_that_installs_it() {
         ],
     );
 }
+
+#[test]
+fn missing_guest_images_are_told_with_how_to_get_them_where_there_is_no_apt() {
+    let folder = Folder::new();
+    let cargo = Path::new(env!("CARGO")).parent().unwrap();
+    let mut xtask = xtask(&["qemu", "linux"]);
+    xtask
+        .env("PATH", cargo)
+        .env("CARGO_TARGET_DIR", folder.0.path());
+    assert_says(
+        &refused(xtask.output().unwrap()),
+        &[
+            "the guest's images are missing",
+            "debian-installer-12-netboot-arm64",
+            "ar x",
+            folder.path("guests/debian-12").to_str().unwrap(),
+            "--kernel",
+        ],
+    );
+}
+
+#[test]
+fn unknown_source_of_the_target_is_told_with_those_there_are() {
+    let mut xtask = xtask(&["setup"]);
+    xtask.env("VCPU_TARGET_SOURCE", "thin-air");
+    let says = refused(xtask.output().unwrap());
+    assert_says(
+        &says,
+        &["VCPU_TARGET_SOURCE", "installed, rustup, build-std, debian"],
+    );
+}

@@ -171,51 +171,76 @@ impl fmt::Display for Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use object::{
-        Architecture, BinaryFormat, Endianness, SectionKind, SymbolFlags, SymbolKind, SymbolScope,
-        write::{Object, Symbol, SymbolSection},
-    };
     use std::io::Write;
 
-    /// rzCOBS of a frame that is nothing but the index of its format string.
-    const FRAME_1: &[u8] = &[1, 0x7e, 0];
-    const FRAME_2: &[u8] = &[2, 0x7e, 0];
+    /// rzCOBS of a frame that is nothing but the index of its format string: 2, then 3.
+    const UP: &[u8] = &[2, 0x7e, 0];
+    const DOWN: &[u8] = &[3, 0x7e, 0];
     /// A frame that promises more bytes than it has.
     const BROKEN: &[u8] = &[0xff, 0];
 
-    /// Returns the decoder for a program with two log statements.
-    fn decoder() -> Decoder {
-        let mut program = Object::new(BinaryFormat::Elf, Architecture::Aarch64, Endianness::Little);
-        let section = program.add_section(Vec::new(), b".defmt".to_vec(), SectionKind::Metadata);
-        program.append_section_data(section, &[0; 8], 1);
-        let mut symbol = |name: &str, value, section| {
-            program.add_symbol(Symbol {
-                name: name.into(),
-                value,
-                size: 1,
-                kind: SymbolKind::Data,
-                scope: SymbolScope::Linkage,
-                weak: false,
-                section,
-                flags: SymbolFlags::None,
-            });
+    /// A symbol's address is the index of its format string.
+    const SYMBOLS: [&str; 4] = [
+        "_defmt_version_ = 4",
+        "_defmt_encoding_ = rzcobs",
+        r#"{"package":"p","tag":"defmt_info","data":"up","disambiguator":"1","crate_name":"p"}"#,
+        r#"{"package":"p","tag":"defmt_error","data":"down","disambiguator":"2","crate_name":"p"}"#,
+    ];
+
+    /// An ELF64 file with a section and symbols in it, at 0, 1, 2… (System V gABI).
+    fn elf(section: &str, symbols: &[&str]) -> tempfile::NamedTempFile {
+        const HEADER_BYTES: u64 = 64;
+        let mut names = vec![0];
+        let mut name = |text: &str| {
+            let offset = names.len() as u32;
+            names.extend_from_slice(text.as_bytes());
+            names.push(0);
+            offset
         };
-        symbol("_defmt_version_ = 4", 0, SymbolSection::Absolute);
-        symbol("_defmt_encoding_ = rzcobs", 0, SymbolSection::Absolute);
-        for (index, tag, data) in [(1, "defmt_info", "up"), (2, "defmt_error", "down")] {
-            let name = format!(
-                r#"{{"package":"p","tag":"{tag}","data":"{data}","disambiguator":"{index}","crate_name":"p"}}"#
-            );
-            symbol(&name, index, SymbolSection::Section(section));
+        let section = name(section);
+        let mut table = vec![0; 24];
+        for (address, symbol) in (0_u64..).zip(symbols) {
+            table.extend(name(symbol).to_le_bytes());
+            table.extend([0x11, 0, 1, 0]); // a global object in section 1
+            table.extend([address, 1].map(u64::to_le_bytes).concat());
+        }
+        names.resize(names.len().next_multiple_of(8), 0); // what follows is read in place
+        let sections = HEADER_BYTES + (names.len() + table.len()) as u64;
+
+        let mut bytes = b"\x7fELF\x02\x01\x01".to_vec(); // 64 bits, little-endian
+        bytes.resize(16, 0);
+        bytes.extend([2, 183, 1, 0].map(|half: u16| half.to_le_bytes()).concat()); // Arm, executable
+        bytes.extend([0, 0, sections].map(u64::to_le_bytes).concat());
+        bytes.extend([0; 4]);
+        bytes.extend(
+            [64, 0, 0, 64, 4, 2]
+                .map(|half: u16| half.to_le_bytes())
+                .concat(),
+        );
+        bytes.extend(&names);
+        bytes.extend(&table);
+        let (at, size) = (HEADER_BYTES, names.len() as u64);
+        for (name, kind, offset, size, link, entry) in [
+            (0, 0_u32, 0, 0, 0_u32, 0_u64),
+            (section, 1, HEADER_BYTES, 1, 0, 0),
+            (0, 3, at, size, 0, 0),
+            (0, 2, at + size, table.len() as u64, 2, 24),
+        ] {
+            bytes.extend([name, kind].map(u32::to_le_bytes).concat());
+            bytes.extend([0, 0, offset, size].map(u64::to_le_bytes).concat());
+            bytes.extend([link, 1].map(u32::to_le_bytes).concat());
+            bytes.extend([1, entry].map(u64::to_le_bytes).concat());
         }
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(&program.write().unwrap()).unwrap();
-        Decoder::new(file.path(), Path::new("/")).unwrap().unwrap()
+        file.write_all(&bytes).unwrap();
+        file
     }
 
     fn decoded(stream: &[&[u8]]) -> Vec<String> {
+        let decoder = Decoder::new(elf(".defmt", &SYMBOLS).path(), Path::new("/"));
         let mut lines = Vec::new();
-        decoder().decode(stream.concat().as_slice(), |line| {
+        let decoder = decoder.unwrap().unwrap();
+        decoder.decode(stream.concat().as_slice(), |line| {
             lines.push(line.to_string())
         });
         lines
@@ -223,21 +248,19 @@ mod tests {
 
     #[test]
     fn frames_are_decoded_with_their_level() {
-        assert_eq!(decoded(&[FRAME_1, FRAME_2]), ["INFO  up", "ERROR down"]);
+        assert_eq!(decoded(&[UP, DOWN]), ["INFO  up", "ERROR down"]);
     }
 
     #[test]
     fn malformed_frames_give_one_warning_and_decoding_goes_on() {
         let warning = format!("WARN  {MALFORMED}");
-        let lines = decoded(&[FRAME_1, BROKEN, BROKEN, FRAME_2, BROKEN]);
+        let lines = decoded(&[UP, BROKEN, BROKEN, DOWN, BROKEN]);
         assert_eq!(lines, ["INFO  up", &warning, "ERROR down"]);
     }
 
     #[test]
     fn program_without_log_statements_has_no_decoder() {
-        let program = Object::new(BinaryFormat::Elf, Architecture::Aarch64, Endianness::Little);
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(&program.write().unwrap()).unwrap();
-        assert!(Decoder::new(file.path(), Path::new("/")).unwrap().is_none());
+        let decoder = Decoder::new(elf(".text", &[]).path(), Path::new("/"));
+        assert!(decoder.unwrap().is_none());
     }
 }

@@ -87,7 +87,7 @@ impl FromStr for Memory {
 }
 
 impl Machine {
-    /// Returns QEMU's arguments; log frames go to the socket `log`.
+    /// Returns QEMU's arguments; log frames go to the file `log`.
     pub fn arguments(&self, uart: Uart, log: &Path) -> Vec<OsString> {
         let mut list = Arguments::default();
         list.pair("-machine", "virt,virtualization=on,gic-version=3");
@@ -103,7 +103,7 @@ impl Machine {
                 list.pair("-monitor", "none");
             }
         }
-        list.pair("-chardev", option("socket,id=vcpulog,path=", log));
+        list.pair("-chardev", option("file,id=vcpulog,path=", log));
         // The last of the 32: its registers are at 0x0a00_3e00, and no guest is shown it.
         list.pair("-device", "virtio-serial-device,bus=virtio-mmio-bus.31");
         list.pair("-device", "virtconsole,chardev=vcpulog");
@@ -211,7 +211,7 @@ mod tests {
     fn plain_machine_starts_at_el2_with_log_and_uart() {
         let expected = "-machine virt,virtualization=on,gic-version=3 -cpu cortex-a53 -smp 2 -m 1024M \
             -display none -nic none -serial stdio -monitor none \
-            -chardev socket,id=vcpulog,path=/tmp/log \
+            -chardev file,id=vcpulog,path=/tmp/log \
             -device virtio-serial-device,bus=virtio-mmio-bus.31 -device virtconsole,chardev=vcpulog \
             -kernel hello";
         assert_eq!(line(&machine(), Uart::Pipes), expected);
