@@ -8,6 +8,7 @@ mod address;
 mod decode;
 mod pair;
 mod special;
+mod special_text;
 mod structure;
 mod system;
 mod text;
