@@ -103,27 +103,32 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     /// Drops translations of the guest.
     pub(crate) fn invalidate(&self, what: Invalidate) {
         let El2 { cpu, features, .. } = &*self.el2;
-        let daif = cpu.mask_interrupts();
-        // SAFETY: at EL2 with these features, as `load` found. With E2H and TGE these TLBIs would
-        // act on the host's translations, so TGE is clear around them, with interrupts masked;
-        // the steps are those that this CPU's features allow.
-        unsafe {
-            let between = cpu.controls(*features);
-            if between.hcr.contains(Hcr::TGE) {
-                cpu.set_controls(
-                    &Controls {
-                        hcr: self.hcr.guest,
-                        ..between
-                    },
-                    *features,
-                );
-            }
+        let forget = || {
             for step in what.steps(&self.el2.ids().memory_model()) {
-                cpu.invalidate(step);
+                // SAFETY: at EL2, as `load` found; these are the steps that this CPU's features
+                // allow, and with TGE clear they act on the VMID in force.
+                unsafe { cpu.invalidate(step) };
             }
-            if between.hcr.contains(Hcr::TGE) {
-                cpu.set_controls(&between, *features);
-            }
+        };
+        if !self.hcr.host.contains(Hcr::TGE) {
+            return forget();
+        }
+        // They would act on the host's translations: TGE is clear around them, which nothing is to
+        // interrupt.
+        let daif = cpu.mask_interrupts();
+        // SAFETY: at EL2 with these features, as `load` found. E2H stays; TGE is as the host has
+        // it again before interrupts are.
+        unsafe {
+            let host = cpu.controls(*features);
+            cpu.set_controls(
+                &Controls {
+                    hcr: self.hcr.guest,
+                    ..host
+                },
+                *features,
+            );
+            forget();
+            cpu.set_controls(&host, *features);
         }
         cpu.restore_interrupts(daif);
     }

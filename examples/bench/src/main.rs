@@ -25,8 +25,12 @@ use vcpu_stage2::{Attributes, Geometry, IpaBits, LinearMap, Request, Stage2, Tab
 
 machine::main!(main);
 
-/// Unless `rounds=` on QEMU's command line for the machine (`-append`) says otherwise.
+/// Of each loop, unless QEMU's `-append rounds=…` says otherwise; `only=NAME` leaves out the rest.
 const ROUNDS: u64 = 10_000;
+
+/// A call to a host that runs another vCPU, of another VM, before it returns. A round of the two is
+/// two switches, each with its call.
+const SWITCH: &str = "switch";
 
 /// A guest that is ready to run.
 pub struct Guest {
@@ -45,7 +49,10 @@ impl Guest {
 }
 
 fn main(mut machine: Machine) -> Result<(), Error> {
-    let rounds = rounds(&machine).unwrap_or(ROUNDS);
+    let rounds = argument(&machine, "rounds=").map_or(Some(ROUNDS), |rounds| rounds.parse().ok());
+    let rounds = rounds.ok_or(Error::Guest("`rounds=` wants a number"))?;
+    let only = argument(&machine, "only=");
+    let is_wanted = |name| only.is_none_or(|only| only == name);
     // SAFETY: nothing else in this program uses the interrupt controller.
     unsafe { interrupts::enable(SGI)? };
     // `arm_vcpu` leaves MDCR_EL2 to its host: this makes OSLSR_EL1 trap for both.
@@ -59,38 +66,42 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     let vms = [Vm::new(&el2, first), Vm::new(&el2, second)];
 
     let mut host = Host::default();
-    for workload in &WORKLOADS {
+    for workload in WORKLOADS.iter().filter(|workload| is_wanted(workload.name)) {
         let guest = load(&mut machine, workload, rounds)?;
         let ticks = ours::run(&mut el2, &vms[0], &guest, &mut host)?;
         report("ours", workload.name, rounds, ticks, workload.loop_cost);
     }
-    let guest = load(&mut machine, &CALL, rounds)?;
-    let ticks = ours::switch(&mut el2, vms.each_ref(), &guest, &mut host)?;
-    report_switch("ours", rounds, ticks);
+    if is_wanted(SWITCH) {
+        let guest = load(&mut machine, &CALL, rounds)?;
+        let ticks = ours::switch(&mut el2, vms.each_ref(), &guest, &mut host)?;
+        report("ours", SWITCH, 2 * rounds, ticks, CALL.loop_cost);
+    }
     drop(el2);
 
     let mut peer = Peer::enable()?;
-    for workload in &WORKLOADS {
+    for workload in WORKLOADS.iter().filter(|workload| is_wanted(workload.name)) {
         let guest = load(&mut machine, workload, rounds)?;
         let ticks = peer.run(&stage2s[0], &guest, &mut host)?;
         report("arm_vcpu", workload.name, rounds, ticks, workload.loop_cost);
     }
-    let guest = load(&mut machine, &CALL, rounds)?;
-    let ticks = peer.switch(stage2s.each_ref(), &guest, &mut host)?;
-    report_switch("arm_vcpu", rounds, ticks);
+    if is_wanted(SWITCH) {
+        let guest = load(&mut machine, &CALL, rounds)?;
+        let ticks = peer.switch(stage2s.each_ref(), &guest, &mut host)?;
+        report("arm_vcpu", SWITCH, 2 * rounds, ticks, CALL.loop_cost);
+    }
 
-    if host.interrupts() != 2 * rounds {
+    if is_wanted("irq") && host.interrupts() != 2 * rounds {
         return Err(Error::Guest("an interrupt was lost"));
     }
     Ok(())
 }
 
-/// Returns the rounds of each loop, if the user gave them.
-fn rounds(machine: &Machine) -> Option<u64> {
+/// Returns what follows `name` on the command line that QEMU was given for the machine.
+fn argument(machine: &Machine, name: &str) -> Option<&'static str> {
     let chosen = machine.tree.fdt().find_node("/chosen")?;
-    let arguments: &str = chosen.property("bootargs")?.value_as().ok()?;
-    let mut words = arguments.split_ascii_whitespace();
-    words.find_map(|word| word.strip_prefix("rounds=")?.parse().ok())
+    let line: &str = chosen.property("bootargs")?.value_as().ok()?;
+    line.split_ascii_whitespace()
+        .find_map(|word| word.strip_prefix(name))
 }
 
 /// Returns the memories of two VMs: guest RAM, and the redistributor, to raise interrupts with.
@@ -141,11 +152,6 @@ fn load(machine: &mut Machine, workload: &Workload, rounds: u64) -> Result<Guest
 fn report(who: &str, name: &str, rounds: u64, ticks: u64, loop_cost: u64) {
     let tenths = tenths(ticks, rounds).saturating_sub(10 * loop_cost);
     println!("{who:<9} {name:<12} {:>5}.{} ns", tenths / 10, tenths % 10);
-}
-
-/// A round of two vCPUs is two switches, each with a call.
-fn report_switch(who: &str, rounds: u64, ticks: u64) {
-    report(who, "switch", 2 * rounds, ticks, CALL.loop_cost);
 }
 
 /// Returns the tenths of a nanosecond that each of `rounds` took.

@@ -148,7 +148,7 @@ fn new_vcpu(stage2: &Stage2, guest: &Guest) -> ArmVcpuResult<ArmVcpu<Ops>> {
 /// Returns the same tables, as `arm_vcpu` is told of them: it gives every guest VMID 0.
 fn paging(stage2: &Stage2) -> ArmVcpuResult<ArmNestedPagingConfig> {
     let vtcr = stage2.vtcr().fields().ok_or(ArmVcpuError::Unsupported)?;
-    let levels = usize::from(4_u8.saturating_sub_signed(vtcr.start_level));
+    let levels = usize::from(4_i8.saturating_sub(vtcr.start_level).unsigned_abs());
     let root = stage2.vttbr().root().0 as usize;
     Ok(ArmNestedPagingConfig::new(
         root,

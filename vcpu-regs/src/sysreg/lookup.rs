@@ -61,30 +61,34 @@ impl SysReg {
         }
     }
 
-    /// `S<op0>_<op1>_C<CRn>_C<CRm>_<op2>`
+    /// `S<op0>_<op1>_C<CRn>_C<CRm>_<op2>`, byte by byte: a `str` split can panic as far as a linker knows.
     fn from_generic(name: &str) -> Option<Self> {
-        let mut fields = name.split('_');
-        let mut field = |prefix: &[char], max: u8| -> Option<u8> {
-            let text = fields.next()?;
-            let digits = if prefix.is_empty() {
-                text
-            } else {
-                text.strip_prefix(prefix)?
-            };
-            let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-            digits
-                .parse()
-                .ok()
-                .filter(|&value| is_number && value <= max)
-        };
-        let op0 = field(&['S', 's'], 3)?;
-        let op1 = field(&[], 7)?;
-        let crn = field(&['C', 'c'], 15)?;
-        let crm = field(&['C', 'c'], 15)?;
-        let op2 = field(&[], 7)?;
-        fields
-            .next()
-            .is_none()
-            .then(|| Self::new(op0, op1, crn, crm, op2))
+        let rest = letter(name.as_bytes(), b's')?;
+        let (op0, rest) = number(rest, 3)?;
+        let (op1, rest) = number(letter(rest, b'_')?, 7)?;
+        let (crn, rest) = number(letter(letter(rest, b'_')?, b'c')?, 15)?;
+        let (crm, rest) = number(letter(letter(rest, b'_')?, b'c')?, 15)?;
+        let (op2, rest) = number(letter(rest, b'_')?, 7)?;
+        rest.is_empty().then(|| Self::new(op0, op1, crn, crm, op2))
     }
+}
+
+/// What follows `expected`, in either case.
+fn letter(text: &[u8], expected: u8) -> Option<&[u8]> {
+    let (first, rest) = text.split_first()?;
+    first.eq_ignore_ascii_case(&expected).then_some(rest)
+}
+
+/// A decimal number of one or two digits, at most `max`, and what follows.
+fn number(text: &[u8], max: u8) -> Option<(u8, &[u8])> {
+    let digit = |text: &[u8]| {
+        text.first()
+            .filter(|byte| byte.is_ascii_digit())
+            .map(|byte| byte - b'0')
+    };
+    let (mut value, mut rest) = (digit(text)?, text.get(1..)?);
+    if let Some(next) = digit(rest) {
+        (value, rest) = (value * 10 + next, rest.get(1..)?);
+    }
+    (value <= max).then_some((value, rest))
 }

@@ -1,6 +1,7 @@
 //! Host tests of tables, over memory of the test.
 
 mod basics;
+mod guest;
 mod hardware;
 mod oracle;
 mod probe;
