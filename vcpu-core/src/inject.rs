@@ -74,16 +74,11 @@ pub(crate) const fn undefined(is_32bit: bool) -> Esr {
 }
 
 /// Returns the syndrome of a data access that no memory answers.
-pub(crate) fn data_abort(from: Pstate, status: FaultStatus, is_write: bool) -> Esr {
-    let write = if is_write {
-        AbortFlags::WRITE
-    } else {
-        AbortFlags::empty()
-    };
+pub(crate) fn data_abort(from: Pstate, status: FaultStatus, flags: AbortFlags) -> Esr {
     let abort = DataAbort {
         status,
         transfer: None,
-        flags: write,
+        flags,
         detail: 0,
         write_update: 0,
         status_reg: 0,

@@ -1,10 +1,13 @@
 //! A virtual CPU whose state is on this physical one.
 
-use core::ops::{Deref, DerefMut};
+use core::{
+    mem,
+    ops::{Deref, DerefMut},
+};
 
 use vcpu_exits::SError;
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
-use vcpu_regs::{Hcr, Intid, Invalidate, SwitchedReg};
+use vcpu_regs::{Controls, Hcr, Intid, Invalidate, SwitchedReg};
 
 use crate::{El2, Exit, Registers, Vcpu, Vm, policy::Identity};
 
@@ -16,6 +19,9 @@ pub type ExitOf<P> = Exit<<<P as Platform>::FetchIrq as FetchIrq>::Token>;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LoadError {
+    /// Stage 2 is on already (`HCR_EL2.VM`): another [`El2`] of this CPU has a guest loaded, or had
+    /// one that was forgotten.
+    Occupied,
     /// The stage 2 was made for CPUs with larger physical addresses than this one's.
     PaTooWide {
         /// Bits that `VTCR_EL2.PS` asks for.
@@ -46,9 +52,12 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     ) -> Result<Self, LoadError> {
         check(el2, vm)?;
         el2.restore_host(); // of a guest that was forgotten
-        let interface = el2.interface;
+        let features = el2.features;
         // SAFETY: `El2` exists: this CPU is at EL2 with these features.
-        let host = unsafe { el2.cpu.controls(interface) };
+        let host = unsafe { el2.cpu.controls(features) };
+        if host.hcr.contains(Hcr::VM) {
+            return Err(LoadError::Occupied);
+        }
         let identity = Identity {
             midr: vm.ids.midr(),
             mpidr: vcpu.mpidr,
@@ -57,42 +66,71 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         let guest = vcpu.policy.controls(el2.ids(), &host, &vm.stage2, identity);
         let hcr = HcrSwitch {
             guest: guest.hcr,
-            host: guest.hcr.difference(Hcr::ROUTING) | host.hcr & Hcr::ROUTING,
+            host: between(guest.hcr, host.hcr),
         };
-        let mut between = guest;
-        between.hcr = hcr.host;
+        let between = Controls {
+            hcr: hcr.host,
+            ..guest
+        };
         vcpu.registers.bind(el2.ids().has_a32_el0());
         el2.host_controls = Some(host);
-        // SAFETY: EL2 and its features as above; `between` leaves E2H and the routing of
+        // SAFETY: EL2 and its features as above; these leave E2H and the routing of
         // interrupts as the host has them. `Live` keeps `el2`, so nothing else uses EL1 here, and
         // FP no longer traps; `Vcpu` holds what is put on the hardware.
         unsafe {
-            el2.cpu.set_controls(&between, interface);
-            el2.cpu.load_switched(&vcpu.switched, interface);
+            el2.cpu.set_controls(&between, features);
+            el2.cpu.load_switched(&vcpu.switched, features);
             el2.cpu.load_fp(&vcpu.fp);
         }
-        let live = Self { vcpu, el2, vm, hcr };
+        let mut live = Self { vcpu, el2, vm, hcr };
         live.forget_others();
         Ok(live)
     }
 
     /// Drops translations that another vCPU of the same VMID, or an earlier stay of this one,
     /// left on this CPU: vCPUs share a VMID and yet believe their TLBs to be their own.
-    fn forget_others(&self) {
-        let here = self.el2.index;
-        let last = (self.vcpu.number, self.vm.stage2.vttbr().bits());
-        if self.el2.last == Some(last) && self.vcpu.last_cpu == Some(here) {
-            return;
+    fn forget_others(&mut self) {
+        let here = Some(self.el2.index);
+        let own = Some((self.vcpu.number, self.vm.stage2.vttbr().bits()));
+        // From here on, not from `drop`: a guest that is forgotten was here all the same.
+        let last = mem::replace(&mut self.el2.last, own);
+        let last_cpu = mem::replace(&mut self.vcpu.last_cpu, here);
+        if last != own || last_cpu != here {
+            self.invalidate(Invalidate::LocalVmid);
         }
-        self.forget_translations();
     }
 
-    /// Drops every translation of the guest's VMID on this CPU.
-    pub(crate) fn forget_translations(&self) {
-        for step in Invalidate::LocalVmid.steps(&self.el2.ids().memory_model()) {
-            // SAFETY: at EL2; the steps are those that this CPU's features allow.
-            unsafe { self.el2.cpu.invalidate(step) };
+    /// Drops translations of the guest.
+    pub(crate) fn invalidate(&self, what: Invalidate) {
+        let El2 { cpu, features, .. } = &*self.el2;
+        let forget = || {
+            for step in what.steps(&self.el2.ids().memory_model()) {
+                // SAFETY: at EL2, as `load` found; these are the steps that this CPU's features
+                // allow, and with TGE clear they act on the VMID in force.
+                unsafe { cpu.invalidate(step) };
+            }
+        };
+        if !self.hcr.host.contains(Hcr::TGE) {
+            return forget();
         }
+        // They would act on the host's translations: TGE is clear around them, which nothing is to
+        // interrupt.
+        let daif = cpu.mask_interrupts();
+        // SAFETY: at EL2 with these features, as `load` found. E2H stays; TGE is as the host has
+        // it again before interrupts are.
+        unsafe {
+            let host = cpu.controls(*features);
+            cpu.set_controls(
+                &Controls {
+                    hcr: self.hcr.guest,
+                    ..host
+                },
+                *features,
+            );
+            forget();
+            cpu.set_controls(&host, *features);
+        }
+        cpu.restore_interrupts(daif);
     }
 
     /// Runs the guest until it needs the host.
@@ -158,7 +196,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Returns a system register of the guest.
     pub fn sysreg(&self, reg: SwitchedReg) -> u64 {
-        if !reg.exists(self.el2.interface) {
+        if !reg.exists(self.el2.features) {
             return self.vcpu.switched.get(reg);
         }
         // SAFETY: at EL2, as `load` found; the CPU has the register.
@@ -167,13 +205,25 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Replaces a system register of the guest.
     pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
-        if reg.exists(self.el2.interface) {
+        if reg.exists(self.el2.features) {
             // SAFETY: at EL2, as `load` found; the CPU has the register, and while the guest is
             // loaded it is the guest's.
             unsafe { self.el2.cpu.write_switched(reg, value) };
         } else {
             self.vcpu.switched.set(reg, value);
         }
+    }
+}
+
+/// Returns HCR_EL2 between two runs: a host with E2H has its own, TGE, its EL0 and all. Another
+/// sees only where interrupts go, and the rest stays: clearing VM costs a TLB on some machines.
+///
+/// VM says in either case that a guest is loaded; under E2H and TGE it does nothing else.
+fn between(guest: Hcr, host: Hcr) -> Hcr {
+    if host.contains(Hcr::E2H) {
+        host | Hcr::VM
+    } else {
+        guest.difference(Hcr::ROUTING) | host & Hcr::ROUTING
     }
 }
 
@@ -195,19 +245,14 @@ fn check<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, vm: &Vm) -> Result<(), LoadEr
 
 impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
     fn drop(&mut self) {
-        let interface = self.el2.interface;
+        let features = self.el2.features;
         let cpu = &self.el2.cpu;
         // SAFETY: at EL2 with these features, as `load` found; under the guest's controls FP does
-        // not trap. The timers are the guest's until their controls are saved, and are stopped
-        // then, so that none fires into a host that knows nothing of it.
+        // not trap.
         unsafe {
-            cpu.save_switched(&mut self.vcpu.switched, interface);
-            cpu.write_switched(SwitchedReg::CNTV_CTL_EL0, 0);
-            cpu.write_switched(SwitchedReg::CNTP_CTL_EL0, 0);
+            cpu.save_switched(&mut self.vcpu.switched, features);
             cpu.save_fp(&mut self.vcpu.fp);
         }
-        self.vcpu.last_cpu = Some(self.el2.index);
-        self.el2.last = Some((self.vcpu.number, self.vm.stage2.vttbr().bits()));
         self.el2.restore_host();
     }
 }

@@ -1,11 +1,11 @@
 //! What a correct machine does with an exit that the host leaves alone.
 
 use vcpu_exits::{
-    Access, Fault, FaultKind, SError,
+    AbortFlags, Access, Fault, FaultKind, SError,
     calls::{FunctionId, PsciCall, PsciError, PsciFunction},
 };
 use vcpu_hal::{Cpu, Platform};
-use vcpu_regs::{Esr, Gpr, IdRegisters, Pstate, SwitchedReg, SysReg};
+use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg};
 
 use crate::{
     Call, Exit, Live, Mmio, Psci, SysRegAccess,
@@ -55,21 +55,28 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     /// Makes the guest take an external abort in place of the access.
     pub fn inject_external_abort(&mut self, access: &Mmio) {
         let status = inject::external(false, None);
-        let is_write = access.write().is_some();
-        let esr = inject::data_abort(self.pstate(), status, is_write);
+        let flags = match access.write() {
+            Some(_) => AbortFlags::WRITE,
+            None => AbortFlags::empty(),
+        };
+        let esr = inject::data_abort(self.pstate(), status, flags);
         self.inject(Vector::Synchronous, esr, Some(access.va().0));
     }
 
     /// Makes the guest take an external abort in place of an access that stage 2 refused.
     pub fn inject_fault(&mut self, fault: &Fault) {
         if fault.kind() == FaultKind::TlbConflict {
-            return self.forget_translations(); // hardware's state, not the guest's doing
+            // Hardware's state, not the guest's doing. Stage 2 by itself must go too.
+            return self.invalidate(Invalidate::Vmid);
         }
         let status = inject::external(fault.is_on_s1_walk(), fault.level());
         let pstate = self.pstate();
         let esr = match fault.access() {
             Access::Fetch => inject::instruction_abort(pstate, status),
-            access => inject::data_abort(pstate, status, access != Access::Read),
+            _ => {
+                let told = AbortFlags::WRITE | AbortFlags::CACHE_MAINTENANCE;
+                inject::data_abort(pstate, status, fault.flags() & told)
+            }
         };
         self.inject(Vector::Synchronous, esr, fault.va().map(|va| va.0));
     }

@@ -13,6 +13,9 @@ use vcpu_regs::{Invalidate, Ipa, IpaRange, Pa};
 #[derive(Debug)]
 pub(crate) struct Debt {
     owed: Option<Invalidate>,
+    /// What the owed invalidation is about and a little more: all that was translated by an entry
+    /// that changed. Nothing may become valid there before it is settled.
+    broken: Span,
     /// Tables no longer linked, each holding the address of the next in its first entry.
     limbo: Option<Pa>,
     /// Entries written but not valid before the invalidation: their number, and where they are.
@@ -27,6 +30,7 @@ const ANOTHER: u64 = 1 << 1;
 impl Debt {
     pub(crate) const NONE: Self = Self {
         owed: None,
+        broken: 0..0,
         limbo: None,
         parked: 0,
         parked_span: 0..0,
@@ -38,26 +42,44 @@ impl Debt {
     }
 
     /// Translations of a range are to be forgotten.
-    pub(crate) fn owe(&mut self, range: IpaRange) {
+    pub(crate) fn owe(&mut self, range: IpaRange, broken: Span) {
+        self.broken = if self.broken.is_empty() {
+            broken
+        } else {
+            around(&self.broken, broken)
+        };
         let range = Invalidate::Range(range);
         let owed = self.owed.unwrap_or(Invalidate::Publish);
         self.owed = Some(owed.join(range).unwrap_or(Invalidate::Vmid));
     }
 
-    /// An entry was parked that translates `span`.
-    pub(crate) fn park(&mut self, span: Span) {
+    /// So many more entries are parked, in `span`.
+    pub(crate) fn park(&mut self, span: Span, entries: usize) {
+        if entries == 0 {
+            return;
+        }
         self.parked_span = if self.parked == 0 {
             span
         } else {
-            self.parked_span.start.min(span.start)..self.parked_span.end.max(span.end)
+            around(&self.parked_span, span)
         };
-        self.parked += 1;
+        self.parked += entries;
+    }
+
+    /// Whether an old translation of some of `span` may still be in use.
+    pub(crate) fn is_broken(&self, span: &Span) -> bool {
+        span.start < self.broken.end && self.broken.start < span.end
     }
 
     /// A parked entry was taken out again.
     pub(crate) fn unpark(&mut self) {
         self.parked = self.parked.saturating_sub(1);
     }
+}
+
+/// The smallest span that holds both.
+fn around(a: &Span, b: Span) -> Span {
+    a.start.min(b.start)..a.end.max(b.end)
 }
 
 /// A change of a table that CPUs may not have noticed yet.
@@ -101,6 +123,7 @@ impl<'t, F: FrameSource, M: AddressMap> Change<'t, F, M> {
             return;
         };
         execute(owed);
+        table.debt.broken = 0..0;
         let revived = table.revive_parked();
         table.release_limbo();
         if revived {
@@ -152,7 +175,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         }
         let next = self.debt.limbo.map_or(0, |next| next.0 | ANOTHER);
         if let Some(first) = self.entries(table, level).first() {
-            first.store(next, Relaxed);
+            memory::store(first, next);
         }
         self.debt.limbo = Some(table);
     }
@@ -196,24 +219,27 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         }
     }
 
-    /// Notes that the translation of `span` changed at a leaf of `level`, or above leaves.
+    /// Notes that leaves of `level` in `span` changed.
     pub(crate) fn owe_leaves(&mut self, span: Span, level: i8) {
-        self.owe(span, Some(level));
+        self.debt.owe(self.ipa_range(&span, Some(level)), span);
     }
 
-    /// Notes that tables that translated `span` are gone.
-    pub(crate) fn owe_tables(&mut self, span: Span) {
-        self.owe(span, None);
+    /// Notes that a table is gone, with what it translated of `span`, by an entry of `level`.
+    pub(crate) fn owe_table(&mut self, span: Span, level: i8) {
+        let shift = self.geometry.granule().entry_shift(level);
+        let start = span.start >> shift << shift;
+        self.debt
+            .owe(self.ipa_range(&span, None), start..start + (1 << shift));
     }
 
-    fn owe(&mut self, span: Span, level: Option<i8>) {
-        self.debt.owe(IpaRange {
+    fn ipa_range(&self, span: &Span, level: Option<i8>) -> IpaRange {
+        IpaRange {
             start: Ipa(span.start),
             bytes: span.end - span.start,
             granule: self.geometry.granule(),
             wide_descriptors: self.geometry.has_wide_descriptors(),
             level,
             leaves_only: level.is_some(),
-        });
+        }
     }
 }

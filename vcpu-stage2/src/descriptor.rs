@@ -15,7 +15,15 @@ pub(crate) const S2AP_WRITE: u64 = 1 << 7;
 /// SH of a narrow descriptor: inner shareable. A wide one holds address bits there.
 const INNER_SHAREABLE: u64 = 3 << 8;
 pub(crate) const ACCESS_FLAG: u64 = 1 << 10;
+/// One of a group of leaves that a TLB may hold as one.
+pub(crate) const CONTIGUOUS: u64 = 1 << 52;
 const XN: u64 = 3 << 53;
+/// Hardware may make a leaf writable instead of faulting, where `VTCR_EL2.HD` is set.
+pub(crate) const DIRTY_MODIFIER: u64 = 1 << 51;
+/// Ignored by hardware.
+const SOFTWARE: u64 = 0xf << 55;
+/// Ignored by hardware, ours: writes are permitted, and logged. Such a leaf is a page.
+pub(crate) const LOGGED: u64 = 1 << 56;
 /// Ignored by hardware, ours: a descriptor that becomes valid when what preceded it is out of
 /// the TLBs. Never together with [`VALID`].
 pub(crate) const PARKED: u64 = 1 << 55;
@@ -84,6 +92,14 @@ impl Format {
         self.address(pa) | bits | kind
     }
 
+    /// Whether a live leaf may become another only by way of an invalid entry: the address, how
+    /// it is cached, or a hint about its neighbours changes. Permissions and flags may change in
+    /// place.
+    pub(crate) const fn needs_break(self, old: u64, new: u64) -> bool {
+        const IN_PLACE: u64 = S2AP_READ | S2AP_WRITE | ACCESS_FLAG | XN | SOFTWARE | DIRTY_MODIFIER;
+        (old ^ new) & !IN_PLACE != 0 || old & CONTIGUOUS != 0
+    }
+
     /// What an entry of `level` is, parked or not.
     pub(crate) const fn kind(self, level: i8, entry: u64) -> Kind {
         if entry & (VALID | PARKED) == 0 {
@@ -98,7 +114,7 @@ impl Format {
     /// The attribute bits of a leaf, without its address, size and validity.
     pub(crate) const fn attribute_bits(self, leaf: u64, level: i8) -> u64 {
         let address = self.address(self.pa(leaf, self.granule.entry_shift(level)).0);
-        leaf & !(address | TABLE_OR_PAGE | VALID | PARKED)
+        leaf & !(address | TABLE_OR_PAGE | VALID | PARKED | CONTIGUOUS)
     }
 
     /// The bits that say `attributes`, or `None` where only FEAT_XNX could.

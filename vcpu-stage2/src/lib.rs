@@ -12,10 +12,17 @@ mod attributes;
 mod change;
 mod descriptor;
 mod geometry;
+mod guest_walk;
 mod memory;
+mod protect;
+mod request;
+mod show;
+mod stage1;
 mod stage2;
 mod table;
+mod track;
 mod unmap;
+mod vmid;
 mod walk;
 
 #[cfg(test)]
@@ -23,8 +30,13 @@ mod tests;
 
 pub use attributes::{Access, Attributes, Execute, MemoryType};
 pub use change::Change;
-pub use geometry::{Geometry, GeometryError, IpaBits, Options, Request};
+pub use geometry::Geometry;
+pub use guest_walk::GuestWalk;
 pub use memory::{AddressMap, FrameSource, LinearMap};
+pub use request::{GeometryError, IpaBits, Options, Request};
+pub use show::Region;
+pub use stage1::{Permissions, Stage1, Stage1Fault, Stage1Leaf};
 pub use stage2::{RootError, Stage2};
 pub use table::{MapError, Table};
+pub use vmid::{Activation, VcpuTag, VmTag, Vmids};
 pub use walk::{Leaf, Walk};

@@ -108,6 +108,46 @@ pub(crate) unsafe fn clear<M: AddressMap>(memory: &M, table: Pa, bytes: u64) {
 
 /// Makes an entry visible to table walks, after everything written before it.
 pub(crate) fn publish(entry: &AtomicU64, value: u64) {
+    #[cfg(test)]
+    crate::tests::observe(entry, value);
     // Release: a walk that sees a table sees its entries.
     entry.store(value, Ordering::Release);
+}
+
+/// Writes an entry that walks may see at any time from now, or that they cannot reach yet.
+pub(crate) fn store(entry: &AtomicU64, value: u64) {
+    #[cfg(test)]
+    crate::tests::observe(entry, value);
+    entry.store(value, Ordering::Relaxed);
+}
+
+/// Takes an entry out, with what hardware recorded in it up to now.
+pub(crate) fn take(entry: &AtomicU64) -> u64 {
+    #[cfg(test)]
+    crate::tests::observe(entry, 0);
+    entry.swap(0, Ordering::Relaxed)
+}
+
+/// Changes a valid entry in place, losing nothing that hardware records meanwhile; returns what
+/// it was.
+pub(crate) fn update(entry: &AtomicU64, change: impl Fn(u64) -> u64) -> u64 {
+    let mut old = entry.load(Ordering::Relaxed);
+    loop {
+        let new = change(old);
+        match entry.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => {
+                #[cfg(test)]
+                crate::tests::observe_update(entry, old, new);
+                return old;
+            }
+            Err(now) => old = now,
+        }
+    }
+}
+
+/// Clears bits of an entry, losing nothing that hardware records meanwhile.
+pub(crate) fn clear_bits(entry: &AtomicU64, bits: u64) {
+    let _old = entry.fetch_and(!bits, Ordering::Relaxed);
+    #[cfg(test)]
+    crate::tests::observe_update(entry, _old, _old & !bits);
 }

@@ -1,9 +1,9 @@
 //! A stage-2 table: its root, and mapping into it.
 
 use crate::{
-    AddressMap, Attributes, Change, Execute, FrameSource, Geometry, RootError, Stage2,
+    AddressMap, Attributes, Change, Execute, FrameSource, Geometry, Options, RootError, Stage2,
     change::Debt,
-    descriptor::{Format, Kind},
+    descriptor::{CONTIGUOUS, Format, Kind, PARKED, VALID},
     memory,
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -35,6 +35,13 @@ pub enum MapError {
     NeedsXnx(Execute),
     /// No memory for a table that translates this address.
     OutOfFrames(Ipa),
+    /// The bitmap has fewer bits than the range has pages.
+    BitmapTooSmall {
+        /// Its size.
+        words: usize,
+        /// What the range needs.
+        needed: u64,
+    },
     /// The frame source gave memory that tables of this geometry cannot point to.
     UnusableFrame(Pa),
 }
@@ -52,6 +59,9 @@ impl core::fmt::Display for MapError {
             Self::NotMapped(ipa) => write!(f, "IPA {ipa} is not mapped"),
             Self::NeedsXnx(execute) => write!(f, "{execute:?} execution needs FEAT_XNX"),
             Self::OutOfFrames(ipa) => write!(f, "no memory for a table that translates {ipa}"),
+            Self::BitmapTooSmall { words, needed } => {
+                write!(f, "a bitmap of {words} words, {needed} needed")
+            }
             Self::UnusableFrame(pa) => write!(f, "a table at {pa} is out of reach"),
         }
     }
@@ -142,13 +152,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         attributes: Attributes,
     ) -> Result<Change<'_, F, M>, MapError> {
         let span = self.span(ipa, bytes)?;
-        if !pa.is_aligned_to(self.geometry.granule().bytes()) {
-            return Err(MapError::MisalignedPa(pa));
-        }
-        let reach = 1 << self.geometry.pa_bits();
-        if pa.checked_add(bytes).is_none_or(|end| end.0 > reach) {
-            return Err(MapError::PaTooWide(pa));
-        }
+        self.check_memory(pa, bytes)?;
         let bits = self.bits(&attributes)?;
         if let Some(taken) = self.first_mapped(span.clone()) {
             return Err(MapError::Occupied(taken));
@@ -159,7 +163,9 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             bits,
         };
         let (root, level) = (self.root, self.geometry.start_level());
-        if let Err(failure) = self.fill(root, level, span.clone(), leaves) {
+        // A TLB may still hold what was here: not before it has forgotten.
+        let park = self.debt.is_broken(&span);
+        if let Err(failure) = self.fill(root, level, span.clone(), leaves, park) {
             // The pages before it are new: unmapping them splits nothing, so it cannot fail.
             self.clear_span(span.start..failure.reached);
             return Err(failure.error);
@@ -184,6 +190,18 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         match ipa.checked_add(bytes) {
             Some(end) if end <= self.geometry.ipa_end() => Ok(ipa.0..end.0),
             _ => Err(MapError::IpaTooWide(ipa)),
+        }
+    }
+
+    /// Checks that memory starts at a page and is within the geometry.
+    pub(crate) fn check_memory(&self, pa: Pa, bytes: u64) -> Result<(), MapError> {
+        if !pa.is_aligned_to(self.geometry.granule().bytes()) {
+            return Err(MapError::MisalignedPa(pa));
+        }
+        let reach = 1 << self.geometry.pa_bits();
+        match pa.checked_add(bytes) {
+            Some(end) if end.0 <= reach => Ok(()),
+            _ => Err(MapError::PaTooWide(pa)),
         }
     }
 
@@ -265,10 +283,33 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         None
     }
 
+    /// Puts a descriptor into an empty entry, for walks to see now or after the invalidation.
+    fn enter(&self, entry: &AtomicU64, descriptor: u64, park: bool) {
+        memory::publish(
+            entry,
+            if park {
+                descriptor & !VALID | PARKED
+            } else {
+                descriptor
+            },
+        );
+    }
+
     /// Writes leaves for a span of which nothing is mapped.
-    fn fill(&mut self, table: Pa, level: i8, span: Span, leaves: Leaves) -> Result<(), Failure> {
+    fn fill(
+        &mut self,
+        table: Pa,
+        level: i8,
+        span: Span,
+        leaves: Leaves,
+        park: bool,
+    ) -> Result<(), Failure> {
         let shift = self.geometry.granule().entry_shift(level);
         let may_be_leaf = self.geometry.has_leaf_at(level);
+        let group = self.geometry.group_bytes(level);
+        let whole_groups = span.start.next_multiple_of(group)..span.end & !(group - 1);
+        let hint = self.geometry.options().contains(Options::CONTIGUOUS) && group > 1 << shift;
+        let grouped = |at, pa| hint && whole_groups.contains(&at) && (at ^ pa) & (group - 1) == 0;
         for piece in pieces(span, shift) {
             let at = piece.start;
             let pa = leaves.pa(at);
@@ -280,20 +321,24 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             let whole = piece.end - at == 1 << shift && pa & ((1 << shift) - 1) == 0;
             match kind {
                 Kind::Empty if whole && may_be_leaf => {
-                    memory::publish(entry, self.format.leaf(level, pa, leaves.bits));
+                    let hint = if grouped(at, pa) { CONTIGUOUS } else { 0 };
+                    self.enter(entry, self.format.leaf(level, pa, leaves.bits | hint), park);
+                    self.debt.park(piece, usize::from(park));
                 }
                 // Filled before it is linked: walks see all of it or nothing.
                 Kind::Empty => {
                     let child = self.new_table(at).map_err(fail)?;
-                    if let Err(failure) = self.fill(child, level + 1, piece, leaves) {
+                    if let Err(failure) = self.fill(child, level + 1, piece.clone(), leaves, false)
+                    {
                         self.discard(child, level + 1);
                         return Err(fail(failure.error));
                     }
                     if let Some(entry) = self.entry(table, level, at) {
-                        memory::publish(entry, self.format.table(child));
+                        self.enter(entry, self.format.table(child), park);
                     }
+                    self.debt.park(piece, usize::from(park));
                 }
-                Kind::Table(child) => self.fill(child, level + 1, piece, leaves)?,
+                Kind::Table(child) => self.fill(child, level + 1, piece, leaves, park)?,
                 Kind::Leaf => return Err(fail(MapError::Occupied(Ipa(at)))),
             }
         }

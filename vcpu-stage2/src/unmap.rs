@@ -2,7 +2,7 @@
 
 use crate::{
     AddressMap, Change, FrameSource, MapError, Table,
-    descriptor::{Kind, PARKED, VALID},
+    descriptor::{CONTIGUOUS, Kind, PARKED, VALID},
     memory,
     table::{Span, pieces},
 };
@@ -44,7 +44,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             match self.format.kind(level, word) {
                 Kind::Empty => {}
                 Kind::Leaf => {
-                    entry.store(0, Relaxed);
+                    let word = memory::take(entry);
                     if word & PARKED != 0 {
                         self.debt.unpark();
                     }
@@ -55,24 +55,24 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                     leaves.end = piece.end;
                 }
                 Kind::Table(child) if whole => {
-                    entry.store(0, Relaxed);
+                    memory::take(entry);
                     if word & PARKED != 0 {
                         self.debt.unpark();
                     }
                     self.retire(child, level + 1);
-                    self.owe_tables(piece);
+                    self.owe_table(piece, level);
                 }
                 Kind::Table(child) => {
                     self.clear_in(child, level + 1, piece.clone());
                     if self.is_empty(child, level + 1, &piece)
                         && let Some(entry) = self.entry(table, level, piece.start)
                     {
-                        entry.store(0, Relaxed);
+                        memory::take(entry);
                         if word & PARKED != 0 {
                             self.debt.unpark();
                         }
                         self.retire(child, level + 1);
-                        self.owe_tables(piece);
+                        self.owe_table(piece, level);
                     }
                 }
             }
@@ -99,28 +99,33 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     pub(crate) fn split_at(&mut self, at: u64) -> Result<(), MapError> {
         let (mut table, mut level) = (self.root, self.geometry.start_level());
         loop {
-            let shift = self.geometry.granule().entry_shift(level);
-            if at & ((1 << shift) - 1) == 0 {
-                return Ok(()); // also the end of the address space, which has no entry
-            }
+            // The end of the address space has no entry, and cuts none.
             let Some(entry) = self.entry(table, level, at) else {
                 return Ok(());
             };
-            let word = entry.load(Relaxed);
-            match self.format.kind(level, word) {
-                Kind::Empty => return Ok(()),
-                Kind::Table(child) => (table, level) = (child, level + 1),
-                Kind::Leaf => {
-                    let child = self.split(level, word, at)?;
-                    self.replace_block(table, level, at, child);
-                    return Ok(());
-                }
+            let mut word = entry.load(Relaxed);
+            if word & CONTIGUOUS != 0 && at & (self.geometry.group_bytes(level) - 1) != 0 {
+                self.dissolve(table, level, at);
+                word = self
+                    .entry(table, level, at)
+                    .map_or(0, |entry| entry.load(Relaxed));
             }
+            let kind = self.format.kind(level, word);
+            if let Kind::Table(child) = kind {
+                (table, level) = (child, level + 1);
+                continue;
+            }
+            let inside = at & ((1 << self.geometry.granule().entry_shift(level)) - 1) != 0;
+            if kind == Kind::Leaf && inside {
+                let child = self.split(level, word, at)?;
+                self.replace_block(table, level, at, child);
+            }
+            return Ok(());
         }
     }
 
     /// A table that translates as the block of `level` did, cut at `at`, linked nowhere.
-    fn split(&mut self, level: i8, block: u64, at: u64) -> Result<Pa, MapError> {
+    pub(crate) fn split(&mut self, level: i8, block: u64, at: u64) -> Result<Pa, MapError> {
         let granule = self.geometry.granule();
         let (shift, below) = (granule.entry_shift(level), granule.entry_shift(level + 1));
         let child = self.new_table(at)?;
@@ -128,7 +133,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         let bits = self.format.attribute_bits(block, level);
         for (index, entry) in self.entries(child, level + 1).iter().enumerate() {
             let pa = pa + ((index as u64) << below);
-            entry.store(self.format.leaf(level + 1, pa, bits), Relaxed);
+            memory::store(entry, self.format.leaf(level + 1, pa, bits));
         }
         if at & ((1 << below) - 1) != 0
             && let Some(entry) = self.entry(child, level + 1, at)
@@ -137,7 +142,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                 Ok(grandchild) => {
                     let word = self.format.table(grandchild);
                     if let Some(entry) = self.entry(child, level + 1, at) {
-                        entry.store(word, Relaxed);
+                        memory::store(entry, word);
                     }
                 }
                 Err(error) => {
@@ -149,9 +154,27 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         Ok(child)
     }
 
+    /// Takes the contiguous hint off the group of leaves around `at`, by way of invalid entries.
+    pub(crate) fn dissolve(&mut self, table: Pa, level: i8, at: u64) {
+        let group = self.geometry.group_bytes(level);
+        let start = at & !(group - 1);
+        let span = start..start + group;
+        let mut parked = 0;
+        for piece in pieces(span.clone(), self.geometry.granule().entry_shift(level)) {
+            let Some(entry) = self.entry(table, level, piece.start) else {
+                break;
+            };
+            let word = memory::take(entry);
+            memory::store(entry, word & !(CONTIGUOUS | VALID) | PARKED);
+            parked += usize::from(word & PARKED == 0);
+        }
+        self.debt.park(span.clone(), parked);
+        self.owe_leaves(span, level);
+    }
+
     /// Puts a table where a block is: at once with FEAT_BBM level 2, else by way of an invalid
     /// entry that becomes the table when the block is out of the TLBs.
-    fn replace_block(&mut self, table: Pa, level: i8, at: u64, child: Pa) {
+    pub(crate) fn replace_block(&mut self, table: Pa, level: i8, at: u64, child: Pa) {
         let shift = self.geometry.granule().entry_shift(level);
         let start = at >> shift << shift;
         let span = start..start + (1 << shift);
@@ -160,13 +183,12 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             return;
         };
         let was_parked = entry.load(Relaxed) & PARKED != 0;
-        if !was_parked && self.geometry.break_before_make_level() >= 2 {
+        let at_once = self.geometry.break_before_make_level() >= 2 && !self.debt.is_broken(&span);
+        if !was_parked && at_once {
             memory::publish(entry, replacement);
         } else {
             memory::publish(entry, replacement & !VALID | PARKED);
-            if !was_parked {
-                self.debt.park(span.clone());
-            }
+            self.debt.park(span.clone(), usize::from(!was_parked));
         }
         self.owe_leaves(span, level);
     }

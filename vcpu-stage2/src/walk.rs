@@ -2,7 +2,7 @@
 
 use crate::{
     AddressMap, Attributes, FrameSource, Table,
-    descriptor::{Kind, PARKED},
+    descriptor::{Kind, LOGGED, PARKED},
 };
 use core::sync::atomic::Ordering::Acquire;
 use vcpu_regs::{Ipa, Pa};
@@ -36,6 +36,9 @@ pub struct Leaf {
     pub pa: Pa,
     /// What is permitted, and how it is cached.
     pub attributes: Attributes,
+    /// Whether a write that the attributes refuse is permitted after all, and to be logged
+    /// ([`Table::log_write`]).
+    pub logged: bool,
     /// Level of the leaf.
     pub level: i8,
     /// Bytes that the leaf translates.
@@ -66,6 +69,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                     return Walk::Mapped(Leaf {
                         pa: Pa(self.format.pa(word, shift).0 + offset),
                         attributes: self.format.decode(word),
+                        logged: word & LOGGED != 0,
                         level,
                         bytes: 1 << shift,
                     });

@@ -4,6 +4,7 @@
 
 mod bench;
 mod example;
+mod explain;
 mod process;
 mod qemu;
 mod setup;
@@ -30,6 +31,8 @@ pub enum Command {
     Test(test::Args),
     /// Measure.
     Bench(bench::Args),
+    /// Explain exception syndromes: one, many, or those in a log.
+    Explain(explain::Args),
     /// Get the compiler target, QEMU and the guest images.
     Setup(setup::Args),
 }
@@ -39,6 +42,7 @@ fn main() -> std::process::ExitCode {
         Command::Qemu(args) => qemu::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Setup(args) => setup::run(&args),
     };
     match result {

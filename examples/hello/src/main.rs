@@ -38,10 +38,8 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     vcpu.set_pc(entry);
     let mut live = vcpu.load(&mut el2, &vm)?;
     loop {
-        let at = live.pc() - entry;
         let exit = live.run();
         println!("{exit}");
-        defmt::debug!("from {=u64:#x}: {}", at, exit);
         match exit {
             Exit::Hypercall(call) => live.complete(call, 0x41),
             Exit::Mmio(access) => live.complete(access, 0x80),

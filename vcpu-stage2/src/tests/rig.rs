@@ -19,6 +19,15 @@ struct Pool {
     left: usize,
 }
 
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for (bytes, memory) in self.frames.values() {
+            // SAFETY: allocated by `allocate` with this layout, and nobody has the pool any more.
+            unsafe { alloc::dealloc(memory.as_ptr().cast(), layout(*bytes)) };
+        }
+    }
+}
+
 /// Frames of host memory at made-up physical addresses.
 #[derive(Clone, Debug)]
 pub struct Memory(Rc<RefCell<Pool>>);
@@ -66,6 +75,7 @@ unsafe impl FrameSource for Memory {
         pool.left += 1;
         let (allocated, memory) = pool.frames.remove(&frame.0).expect("a frame of ours");
         assert_eq!(allocated, bytes);
+        super::hardware::observe_release(memory.as_ptr().addr());
         // SAFETY: allocated by `allocate` with this layout, and no longer in the map.
         unsafe { alloc::dealloc(memory.as_ptr().cast(), layout(bytes)) };
     }
