@@ -6,10 +6,12 @@ use vcpu_regs::iss::*;
 use vcpu_regs::{Esr, EsrField};
 
 use super::meaning::{Meaning, meaning};
+use crate::FaultStatus;
 
 /// A field of a syndrome word with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Field {
     /// Arm's name, or `RES0` for bits that have none.
     pub name: &'static str,
@@ -194,8 +196,7 @@ impl Iterator for Fields {
 /// The name of a field that other fields rename.
 fn form_name(esr: Esr, field: &EsrField) -> &'static str {
     match (esr.class(), field.name) {
-        // LST takes the place of SET for an unsupported exclusive or atomic access.
-        (0x24 | 0x25, "SET") if esr.0 & 0x3f == 0b11_0101 => "LST",
+        (0x24 | 0x25, "SET") if FaultStatus::from_bits((esr.0 & 0x3f) as u8).has_lst() => "LST",
         (0x2d, "Rn") if GcsIss::new(esr).ex_type() == 2 => "Rvalue",
         _ => field.name,
     }
