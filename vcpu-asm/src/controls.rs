@@ -7,7 +7,7 @@ use aarch64_cpu::{
         VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
     },
 };
-use vcpu_regs::{Cnthctl, Controls, Cptr, Hcr, IccSre, Interface, Mdcr};
+use vcpu_regs::{Cnthctl, Controls, Cptr, Features, Hcr, IccSre, Mdcr};
 
 use crate::sysreg::{mrs, msr};
 
@@ -15,8 +15,8 @@ use crate::sysreg::{mrs, msr};
 ///
 /// # Safety
 ///
-/// The CPU is at EL2 and has what `interface` says.
-pub(crate) unsafe fn read(interface: Interface) -> Controls {
+/// The CPU is at EL2 and has what `features` says.
+pub(crate) unsafe fn read(features: Features) -> Controls {
     let mut controls = Controls {
         hcr: Hcr::from_bits_retain(HCR_EL2.get()),
         cptr: Cptr::from_bits_retain(CPTR_EL2.get()),
@@ -30,10 +30,11 @@ pub(crate) unsafe fn read(interface: Interface) -> Controls {
         vmpidr: VMPIDR_EL2.get(),
         vtcr: VTCR_EL2.get(),
         vttbr: VTTBR_EL2.get(),
-        icc_sre: IccSre::empty(),
-        ich_hcr: 0,
+        ..Controls::default()
     };
-    if interface.gicv3 {
+    // SAFETY: the same contract.
+    unsafe { read_optional(&mut controls, features) };
+    if features.gicv3 {
         controls.icc_sre = IccSre::from_bits_retain(ICC_SRE_EL2.get());
         if controls.icc_sre.contains(IccSre::SRE) {
             controls.ich_hcr = ICH_HCR_EL2.get(); // undefined while SRE is 0
@@ -42,12 +43,56 @@ pub(crate) unsafe fn read(interface: Interface) -> Controls {
     controls
 }
 
+/// The words that not every CPU has: field, encoding, condition.
+macro_rules! optional {
+    ($($field:ident $encoding:tt if $($feature:ident)+;)*) => {
+        /// Reads the words that not every CPU has.
+        ///
+        /// # Safety
+        ///
+        /// As for [`read`].
+        unsafe fn read_optional(controls: &mut Controls, features: Features) {
+            $(
+                if $(features.$feature)&&+ {
+                    // SAFETY: at EL2, and the feature is there; a read without a side effect.
+                    controls.$field = unsafe { mrs!($encoding) };
+                }
+            )*
+        }
+
+        /// Writes the words that not every CPU has.
+        ///
+        /// # Safety
+        ///
+        /// As for [`write`].
+        unsafe fn write_optional(controls: &Controls, features: Features) {
+            $(
+                if $(features.$feature)&&+ {
+                    // SAFETY: at EL2, and the feature is there: traps of lower levels only.
+                    unsafe { msr!($encoding, controls.$field) };
+                }
+            )*
+        }
+    };
+}
+
+optional! {
+    hcrx (3, 4, 1, 2, 2) if hcx;
+    hfgrtr (3, 4, 1, 1, 4) if fgt;
+    hfgwtr (3, 4, 1, 1, 5) if fgt;
+    hfgitr (3, 4, 1, 1, 6) if fgt;
+    hdfgrtr (3, 4, 3, 1, 4) if fgt;
+    hdfgwtr (3, 4, 3, 1, 5) if fgt;
+    hafgrtr (3, 4, 3, 1, 6) if fgt amu;
+    mpam2 (3, 4, 10, 5, 0) if mpam;
+}
+
 /// Puts the controls in force.
 ///
 /// # Safety
 ///
-/// The CPU is at EL2 and has what `interface` says; the host can go on under `controls`.
-pub(crate) unsafe fn write(controls: &Controls, interface: Interface) {
+/// The CPU is at EL2 and has what `features` says; the host can go on under `controls`.
+pub(crate) unsafe fn write(controls: &Controls, features: Features) {
     VTCR_EL2.set(controls.vtcr);
     VTTBR_EL2.set(controls.vttbr);
     CPTR_EL2.set(controls.cptr.bits());
@@ -59,7 +104,9 @@ pub(crate) unsafe fn write(controls: &Controls, interface: Interface) {
     // SAFETY: VPIDR_EL2, at EL2: what EL1 reads from MIDR_EL1.
     unsafe { msr!((3, 4, 0, 0, 0), controls.vpidr) };
     VMPIDR_EL2.set(controls.vmpidr);
-    if interface.gicv3 {
+    // SAFETY: the same contract.
+    unsafe { write_optional(controls, features) };
+    if features.gicv3 {
         write_gic(controls);
     }
     HCR_EL2.set(controls.hcr.bits());

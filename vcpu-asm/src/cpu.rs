@@ -10,13 +10,12 @@ use aarch64_cpu::{
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid, InvalidateStep,
+    Controls, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid, InvalidateStep,
     SwitchedReg, SwitchedState, SysReg,
 };
 
 use crate::{
-    controls, fp, switch,
-    switched::{self, Switch},
+    controls, fp, switch, switched,
     sysreg::{mrs, msr},
     tlb,
 };
@@ -24,16 +23,24 @@ use crate::{
 /// The CPU that this code runs on. A value of it stays on its CPU.
 #[derive(Debug)]
 pub struct El2Cpu {
+    /// `HCR_EL2.E2H`, which a running host never changes.
+    e2h: bool,
     _this_cpu: PhantomData<*const ()>,
 }
 
 impl El2Cpu {
     /// Returns the calling CPU, or the exception level that it is at instead of EL2.
-    pub fn current() -> Option<Self> {
-        let el2 = CurrentEL.read(CurrentEL::EL) == 2;
-        el2.then_some(Self {
-            _this_cpu: PhantomData,
-        })
+    pub fn current() -> Result<Self, u8> {
+        match CurrentEL.read(CurrentEL::EL) as u8 {
+            2 => {
+                let e2h = Hcr::from_bits_retain(HCR_EL2.get()).contains(Hcr::E2H);
+                Ok(Self {
+                    e2h,
+                    _this_cpu: PhantomData,
+                })
+            }
+            el => Err(el),
+        }
     }
 }
 
@@ -44,7 +51,7 @@ unsafe impl Cpu for El2Cpu {
         HostMode {
             el: CurrentEL.read(CurrentEL::EL) as u8,
             own_stack: SPSel.is_set(SPSel::SP),
-            e2h: Hcr::from_bits_retain(HCR_EL2.get()).contains(Hcr::E2H),
+            e2h: self.e2h,
         }
     }
 
@@ -109,37 +116,24 @@ unsafe impl Cpu for El2Cpu {
         }
     }
 
-    unsafe fn controls(&self, interface: Interface) -> Controls {
+    unsafe fn controls(&self, features: Features) -> Controls {
         // SAFETY: the same contract.
-        unsafe { controls::read(interface) }
+        unsafe { controls::read(features) }
     }
 
-    unsafe fn set_controls(&self, controls: &Controls, interface: Interface) {
+    unsafe fn set_controls(&self, controls: &Controls, features: Features) {
         // SAFETY: the same contract.
-        unsafe { controls::write(controls, interface) }
+        unsafe { controls::write(controls, features) }
     }
 
-    unsafe fn save_switched(&self, state: &mut SwitchedState, interface: Interface) {
-        // SAFETY: every CPU has the first two groups; the third is asked for.
-        unsafe {
-            state.el1.save();
-            state.timers.save();
-            if interface.pauth {
-                state.pauth.save();
-            }
-        }
+    unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
+        // SAFETY: the same contract.
+        unsafe { switched::save(state, features, self.e2h) }
     }
 
-    unsafe fn load_switched(&self, state: &SwitchedState, interface: Interface) {
-        // SAFETY: every CPU has the first two groups; the third is asked for. The caller gives
-        // these registers up.
-        unsafe {
-            state.el1.load();
-            state.timers.load();
-            if interface.pauth {
-                state.pauth.load();
-            }
-        }
+    unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
+        // SAFETY: the same contract.
+        unsafe { switched::load(state, features, self.e2h) }
     }
 
     unsafe fn save_fp(&self, state: &mut FpState) {
@@ -155,13 +149,13 @@ unsafe impl Cpu for El2Cpu {
     #[inline]
     unsafe fn read_switched(&self, reg: SwitchedReg) -> u64 {
         // SAFETY: the same contract.
-        unsafe { switched::read(reg) }
+        unsafe { switched::read(reg, self.e2h) }
     }
 
     #[inline]
     unsafe fn write_switched(&self, reg: SwitchedReg, value: u64) {
         // SAFETY: the same contract.
-        unsafe { switched::write(reg, value) }
+        unsafe { switched::write(reg, value, self.e2h) }
     }
 
     unsafe fn invalidate(&self, step: InvalidateStep) {

@@ -1,10 +1,15 @@
 //! The instructions of an AArch64 virtual CPU: world switch, save and restore, invalidation.
 //!
-//! [`El2Cpu`] is the real [`Cpu`](vcpu_hal::Cpu). It decides nothing: what a register should hold
+//! `El2Cpu` is the real [`Cpu`](vcpu_hal::Cpu). It decides nothing: what a register should hold
 //! comes from the crates above. On another architecture than AArch64 this crate is empty, so that
 //! what depends on it builds and tests anywhere.
 #![no_std]
 #![cfg(target_arch = "aarch64")]
+
+// A loaded guest's Q registers stay on the CPU between runs: a host that computes in them would
+// destroy its own and the guest's. Where there is an operating system, code is only ever tested.
+#[cfg(all(target_os = "none", target_feature = "neon"))]
+compile_error!("the host must not use FP registers: build it for a soft-float target");
 
 mod controls;
 mod cpu;

@@ -1,6 +1,6 @@
 //! Finishing what the guest began: the second half of a trapped instruction.
 
-use vcpu_exits::{PsciCall, Transfer, Wfx};
+use vcpu_exits::{Transfer, Wfx, calls::PsciCall};
 use vcpu_regs::{Gpr, Ipa, SysReg, Va};
 
 use crate::{Registers, exit::Conduit};

@@ -1,13 +1,13 @@
 //! One physical CPU, ready to run guests.
 
 use vcpu_hal::{Cpu, HostMode, PerCpu, Platform};
-use vcpu_regs::{Controls, IdRegisters, Interface};
+use vcpu_regs::{Controls, Features, IdRegisters, SwitchedReg};
 
 /// This CPU at EL2. At most one guest is loaded on it; dropping it leaves none.
 pub struct El2<'h, P: Platform, C: Cpu> {
     pub(crate) cpu: C,
     pub(crate) host: &'h P,
-    pub(crate) interface: Interface,
+    pub(crate) features: Features,
     pub(crate) index: usize,
     /// The host's own controls while a guest is loaded.
     pub(crate) host_controls: Option<Controls>,
@@ -25,8 +25,6 @@ pub enum EnableError {
     NotEl2(u8),
     /// The code runs on SP_EL0 (EL2t): an exception would leave its stack behind.
     NotOnOwnStack,
-    /// `HCR_EL2.E2H` is 1.
-    HostExtensions,
 }
 
 impl core::fmt::Display for EnableError {
@@ -34,7 +32,6 @@ impl core::fmt::Display for EnableError {
         match self {
             Self::NotEl2(el) => write!(f, "guests need EL2, but this code runs at EL{el}"),
             Self::NotOnOwnStack => f.write_str("the host runs on SP_EL0; select SP_EL2 first"),
-            Self::HostExtensions => f.write_str("HCR_EL2.E2H is 1, which is not supported yet"),
         }
     }
 }
@@ -57,14 +54,23 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
     pub fn enable_on(cpu: C, host: &'h P) -> Result<Self, EnableError> {
         match cpu.host_mode() {
             HostMode { el, .. } if el != 2 => return Err(EnableError::NotEl2(el)),
-            HostMode { own_stack: false, .. } => return Err(EnableError::NotOnOwnStack),
-            HostMode { e2h: true, .. } => return Err(EnableError::HostExtensions),
+            HostMode {
+                own_stack: false, ..
+            } => return Err(EnableError::NotOnOwnStack),
             _ => {}
         }
         let ids = cpu.id_registers();
         let index = host.per_cpu().index(&cpu);
-        let interface = ids.interface();
-        Ok(Self { cpu, host, interface, index, host_controls: None, last: None, ids })
+        let features = ids.features();
+        Ok(Self {
+            cpu,
+            host,
+            features,
+            index,
+            host_controls: None,
+            last: None,
+            ids,
+        })
     }
 
     /// Returns the CPU.
@@ -97,12 +103,17 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
         self.cpu.counter_freq_hz()
     }
 
-    /// Takes the guest's controls off the CPU, if some are still there.
+    /// Takes the guest's controls off the CPU, if some are still there, and stops its timers, so
+    /// that none fires into a host that knows nothing of it.
     pub(crate) fn restore_host(&mut self) {
         if let Some(controls) = self.host_controls.take() {
-            // SAFETY: `enable_on` found EL2 and read the features; the controls are the host's
-            // own, as `load` found them.
-            unsafe { self.cpu.set_controls(&controls, self.interface) };
+            // SAFETY: `enable_on` found EL2 and read the features; every CPU has these timers,
+            // and they are the guest's; the controls are the host's own, as `load` found them.
+            unsafe {
+                self.cpu.write_switched(SwitchedReg::CNTV_CTL_EL0, 0);
+                self.cpu.write_switched(SwitchedReg::CNTP_CTL_EL0, 0);
+                self.cpu.set_controls(&controls, self.features);
+            }
         }
     }
 }

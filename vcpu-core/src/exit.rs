@@ -1,6 +1,9 @@
 //! Why a run ended.
 
-use vcpu_exits::{Fault, FaultIpa, FaultKind, FunctionId, PsciCall, SError, Syndrome, WfxKind};
+use vcpu_exits::{
+    Fault, FaultIpa, FaultKind, SError, Syndrome, WfxKind,
+    calls::{FunctionId, PsciCall},
+};
 use vcpu_hal::ExitWords;
 use vcpu_regs::{Gpr, Va};
 
@@ -86,11 +89,19 @@ impl<T> Exit<T> {
             Syndrome::SysReg(access) => {
                 let rt = Gpr::new(access.rt);
                 let write = (!access.is_read).then(|| registers.reg(rt));
-                Self::SysReg(SysRegAccess { reg: access.reg, rt, write })
+                Self::SysReg(SysRegAccess {
+                    reg: access.reg,
+                    rt,
+                    write,
+                })
             }
             Syndrome::Wfx(wfx) => {
                 let until = wfx.timeout_reg.map(|reg| registers.reg(Gpr::new(reg)));
-                let wait = Wait { wfx, until, is_32bit };
+                let wait = Wait {
+                    wfx,
+                    until,
+                    is_32bit,
+                };
                 match wfx.kind {
                     WfxKind::Wfi | WfxKind::Wfit => Self::Wfi(wait),
                     WfxKind::Wfe | WfxKind::Wfet => Self::Wfe(wait),
@@ -108,21 +119,34 @@ fn mmio(registers: &Registers, fault: &Fault, is_32bit: bool) -> Option<Mmio> {
         return None;
     }
     let transfer = fault.transfer()?;
-    let FaultIpa::Exact(ipa) = fault.ipa() else { return None };
+    let FaultIpa::Exact(ipa) = fault.ipa() else {
+        return None;
+    };
     let value = match transfer.is_write {
         true => transfer.stored(registers.reg(Gpr::new(transfer.reg))),
         false => 0,
     };
     let va = fault.va().unwrap_or(Va(0)); // an exact IPA has its low bits from a valid FAR
-    Some(Mmio { ipa, va, value, transfer, is_32bit })
+    Some(Mmio {
+        ipa,
+        va,
+        value,
+        transfer,
+        is_32bit,
+    })
 }
 
 /// Returns the PSCI call, or the call that is none.
 #[inline]
 fn call(registers: &Registers, imm: u16, conduit: Conduit) -> Result<Psci, Call> {
     let [x0, x1, x2, x3, ..] = registers.frame.x;
-    let psci = if imm == 0 { PsciCall::decode([x0, x1, x2, x3]) } else { None };
-    psci.map(|call| Psci { call, conduit }).ok_or(Call { imm, conduit })
+    let psci = if imm == 0 {
+        PsciCall::decode([x0, x1, x2, x3])
+    } else {
+        None
+    };
+    psci.map(|call| Psci { call, conduit })
+        .ok_or(Call { imm, conduit })
 }
 
 impl Call {

@@ -37,8 +37,8 @@ const VISIBLE: &[(u8, u8, u64)] = &[
     (4, 1, fields(&[0, 4])),
     // ID_AA64DFR0_EL1: DebugVer, BRPs, WRPs, CTX_CMPs, DoubleLock. Not trace, PMU, SPE, BRBE.
     (5, 0, fields(&[0, 12, 20, 28, 36])),
-    // ID_AA64ISAR0_EL1: all but TME.
-    (6, 0, !fields(&[24])),
+    // ID_AA64ISAR0_EL1: all but TME; bits 3:0 are reserved.
+    (6, 0, !fields(&[0, 24])),
     // ID_AA64ISAR1_EL1: all but LS64.
     (6, 1, !fields(&[60])),
     // ID_AA64ISAR2_EL1: RPRES, GPA3, APA3, BC, PAC_frac. Not WFxT, MOPS.
@@ -77,6 +77,9 @@ pub fn guest_ids(host: &IdRegisters, pa_bits: u8) -> IdRegisters {
     // AArch32 stops at EL0.
     let el1 = (guest.pfr0() >> 4 & 0xf).min(1);
     guest.set_pfr0(guest.pfr0() & !(0xf << 4) | el1 << 4);
+    // FEAT_HAFT would show TCR2_EL1, FEAT_HDBSS is EL2's.
+    let hafdbs = (guest.mmfr1() & 0xf).min(2);
+    guest.set_mmfr1(guest.mmfr1() & !0xf | hafdbs);
     let range = (guest.mmfr0() & 0xf).min(pa_range(pa_bits));
     guest.set_mmfr0(guest.mmfr0() & !0xf | range);
     guest

@@ -16,12 +16,20 @@ const SCTLR_SPAN: u64 = 1 << 23;
 /// SCTLR_EL1: what SSBS becomes on an exception (FEAT_SSBS).
 const SCTLR_DSSBS: u64 = 1 << 44;
 
-/// Makes the guest take a synchronous exception at EL1, as hardware would. Arm ARM (DDI 0487),
-/// pseudocode `AArch64.TakeException`.
-pub(crate) fn synchronous(
+/// Which of the four entries of a vector group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vector {
+    Synchronous = 0x000,
+    SError = 0x180,
+}
+
+/// Makes the guest take an exception at EL1, as hardware would. Arm ARM (DDI 0487), pseudocode
+/// `AArch64.TakeException`.
+pub(crate) fn exception(
     registers: &mut Registers,
     bank: &mut impl Bank,
     ids: &IdRegisters,
+    vector: Vector,
     esr: Esr,
     far: Option<u64>,
 ) {
@@ -32,14 +40,14 @@ pub(crate) fn synchronous(
     if let Some(far) = far {
         bank.write(SwitchedReg::FAR_EL1, far);
     }
-    let offset = match from.mode() {
+    let group = match from.mode() {
         Some(Mode::El1t) => 0x000,
         Some(Mode::El0) => 0x400,
         Some(Mode::El0A32) => 0x600,
         Some(Mode::El1h) | None => 0x200,
     };
     let vbar = bank.read(SwitchedReg::VBAR_EL1) & !0x7ff;
-    registers.set_pc(vbar.wrapping_add(offset));
+    registers.set_pc(vbar.wrapping_add(group + vector as u64));
     registers.set_pstate(handler_pstate(from, bank.read(SwitchedReg::SCTLR_EL1), ids));
 }
 
@@ -66,12 +74,11 @@ pub(crate) const fn undefined(is_32bit: bool) -> Esr {
 }
 
 /// Returns the syndrome of a data access that no memory answers.
-pub(crate) fn external_data_abort(from: Pstate, status: FaultStatus, is_write: bool) -> Esr {
-    let write = if is_write { AbortFlags::WRITE } else { AbortFlags::empty() };
+pub(crate) fn data_abort(from: Pstate, status: FaultStatus, flags: AbortFlags) -> Esr {
     let abort = DataAbort {
         status,
         transfer: None,
-        flags: write,
+        flags,
         detail: 0,
         write_update: 0,
         status_reg: 0,
@@ -81,7 +88,7 @@ pub(crate) fn external_data_abort(from: Pstate, status: FaultStatus, is_write: b
 }
 
 /// Returns the syndrome of a fetch that no memory answers.
-pub(crate) fn external_instruction_abort(from: Pstate, status: FaultStatus) -> Esr {
+pub(crate) fn instruction_abort(from: Pstate, status: FaultStatus) -> Esr {
     let abort = InstructionAbort {
         status,
         flags: AbortFlags::empty(),
@@ -94,7 +101,11 @@ pub(crate) fn external_instruction_abort(from: Pstate, status: FaultStatus) -> E
 /// Returns the external abort that stands for a refusal by stage 2: on the guest's own table walk
 /// where that was refused.
 pub(crate) fn external(on_walk: bool, level: Option<i8>) -> FaultStatus {
-    let on_walk = if on_walk { FaultStatus::new(FaultKind::ExternalOnWalk, level) } else { None };
+    let on_walk = if on_walk {
+        FaultStatus::new(FaultKind::ExternalOnWalk, level)
+    } else {
+        None
+    };
     on_walk.unwrap_or(FaultStatus::from_bits(0x10))
 }
 

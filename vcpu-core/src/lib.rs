@@ -1,2 +1,30 @@
 //! An AArch64 virtual CPU at EL2: load, run, decoded exits, completion, injection.
+//!
+//! [`El2`] is a physical CPU that can run guests, [`Vm`] what the vCPUs of a guest share, [`Vcpu`]
+//! one of them at rest. [`Vcpu::load`] puts its state on the hardware and gives a [`Live`], which
+//! alone can [`run`](Live::run); a run ends with an [`Exit`], which the host completes, refuses or
+//! [reflects](Live::reflect).
 #![no_std]
+
+mod completion;
+mod el2;
+mod exit;
+mod ids;
+mod inject;
+mod live;
+mod policy;
+mod reflect;
+mod registers;
+mod vcpu;
+mod vm;
+mod words;
+
+pub use completion::{Call, Completion, Mmio, Psci, SysRegAccess, Wait};
+pub use el2::{El2, EnableError};
+pub use exit::{Conduit, Exit};
+pub use ids::guest_ids;
+pub use live::{ExitOf, Live, LoadError};
+pub use policy::{Interrupts, Policy, Timers, Waits};
+pub use registers::Registers;
+pub use vcpu::{Vcpu, VcpuConfig};
+pub use vm::Vm;

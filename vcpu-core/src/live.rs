@@ -1,18 +1,15 @@
 //! A virtual CPU whose state is on this physical one.
 
-use core::ops::{Deref, DerefMut};
+use core::{
+    mem,
+    ops::{Deref, DerefMut},
+};
 
-use vcpu_exits::{SError, Syndrome};
+use vcpu_exits::SError;
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
-use vcpu_regs::{
-    Hcr, IdRegisters, Intid, Invalidate, InvalidateStep, SwitchedReg, Va, VcpuNumber,
-};
+use vcpu_regs::{Controls, Hcr, Intid, Invalidate, SwitchedReg};
 
-use crate::{
-    El2, Exit, Mmio, Registers, Vcpu, Vm,
-    inject::{self, Bank},
-    policy::Identity,
-};
+use crate::{El2, Exit, Registers, Vcpu, Vm, policy::Identity};
 
 /// What a run of this host's guests ends with.
 pub type ExitOf<P> = Exit<<<P as Platform>::FetchIrq as FetchIrq>::Token>;
@@ -22,19 +19,254 @@ pub type ExitOf<P> = Exit<<<P as Platform>::FetchIrq as FetchIrq>::Token>;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum LoadError {
-    /// The stage 2 translates to more bits than this CPU's physical addresses have.
+    /// Stage 2 is on already (`HCR_EL2.VM`): another [`El2`] of this CPU has a guest loaded, or had
+    /// one that was forgotten.
+    Occupied,
+    /// The stage 2 was made for CPUs with larger physical addresses than this one's.
     PaTooWide {
-        /// What `VTCR_EL2.PS` needs.
-        needed_bits: u8,
-        /// What `ID_AA64MMFR0_EL1.PARange` offers.
-        available_bits: u8,
+        /// Bits that `VTCR_EL2.PS` asks for.
+        needed: u8,
+        /// Bits that `ID_AA64MMFR0_EL1.PARange` offers.
+        available: u8,
     },
+    /// The stage 2 was made for CPUs with FEAT_S2FWB, which this one lacks.
+    NoForceWriteBack,
 }
 
 /// A vCPU that is live on this CPU: only this runs. Dropping it takes the state back.
+///
+/// It dereferences to [`Registers`]. The host keeps this CPU while it lives: nothing else uses
+/// the EL1 registers, and the code does not move to another CPU.
 pub struct Live<'a, 'h, P: Platform, C: Cpu> {
-    vcpu: &'a mut Vcpu<P>,
-    el2: &'a mut El2<'h, P, C>,
-    vm: &'a Vm,
+    pub(crate) vcpu: &'a mut Vcpu<P>,
+    pub(crate) el2: &'a mut El2<'h, P, C>,
+    pub(crate) vm: &'a Vm,
     hcr: HcrSwitch,
+}
+
+impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
+    pub(crate) fn load(
+        vcpu: &'a mut Vcpu<P>,
+        el2: &'a mut El2<'h, P, C>,
+        vm: &'a Vm,
+    ) -> Result<Self, LoadError> {
+        check(el2, vm)?;
+        el2.restore_host(); // of a guest that was forgotten
+        let features = el2.features;
+        // SAFETY: `El2` exists: this CPU is at EL2 with these features.
+        let host = unsafe { el2.cpu.controls(features) };
+        if host.hcr.contains(Hcr::VM) {
+            return Err(LoadError::Occupied);
+        }
+        let identity = Identity {
+            midr: vm.ids.midr(),
+            mpidr: vcpu.mpidr,
+            counter_offset: vm.counter_offset,
+        };
+        let guest = vcpu.policy.controls(el2.ids(), &host, &vm.stage2, identity);
+        let hcr = HcrSwitch {
+            guest: guest.hcr,
+            host: between(guest.hcr, host.hcr),
+        };
+        let between = Controls {
+            hcr: hcr.host,
+            ..guest
+        };
+        vcpu.registers.bind(el2.ids().has_a32_el0());
+        el2.host_controls = Some(host);
+        // SAFETY: EL2 and its features as above; these leave E2H and the routing of
+        // interrupts as the host has them. `Live` keeps `el2`, so nothing else uses EL1 here, and
+        // FP no longer traps; `Vcpu` holds what is put on the hardware.
+        unsafe {
+            el2.cpu.set_controls(&between, features);
+            el2.cpu.load_switched(&vcpu.switched, features);
+            el2.cpu.load_fp(&vcpu.fp);
+        }
+        let mut live = Self { vcpu, el2, vm, hcr };
+        live.forget_others();
+        Ok(live)
+    }
+
+    /// Drops translations that another vCPU of the same VMID, or an earlier stay of this one,
+    /// left on this CPU: vCPUs share a VMID and yet believe their TLBs to be their own.
+    fn forget_others(&mut self) {
+        let here = Some(self.el2.index);
+        let own = Some((self.vcpu.number, self.vm.stage2.vttbr().bits()));
+        // From here on, not from `drop`: a guest that is forgotten was here all the same.
+        let last = mem::replace(&mut self.el2.last, own);
+        let last_cpu = mem::replace(&mut self.vcpu.last_cpu, here);
+        if last != own || last_cpu != here {
+            self.invalidate(Invalidate::LocalVmid);
+        }
+    }
+
+    /// Drops translations of the guest.
+    pub(crate) fn invalidate(&self, what: Invalidate) {
+        let El2 { cpu, features, .. } = &*self.el2;
+        let forget = || {
+            for step in what.steps(&self.el2.ids().memory_model()) {
+                // SAFETY: at EL2, as `load` found; these are the steps that this CPU's features
+                // allow, and with TGE clear they act on the VMID in force.
+                unsafe { cpu.invalidate(step) };
+            }
+        };
+        if !self.hcr.host.contains(Hcr::TGE) {
+            return forget();
+        }
+        // They would act on the host's translations: TGE is clear around them, which nothing is to
+        // interrupt.
+        let daif = cpu.mask_interrupts();
+        // SAFETY: at EL2 with these features, as `load` found. E2H stays; TGE is as the host has
+        // it again before interrupts are.
+        unsafe {
+            let host = cpu.controls(*features);
+            cpu.set_controls(
+                &Controls {
+                    hcr: self.hcr.guest,
+                    ..host
+                },
+                *features,
+            );
+            forget();
+            cpu.set_controls(&host, *features);
+        }
+        cpu.restore_interrupts(daif);
+    }
+
+    /// Runs the guest until it needs the host.
+    ///
+    /// Returns with the interrupt masks as they were. What else the host sees of itself is as
+    /// before too: stack pointers, thread registers, vectors, routing of interrupts.
+    #[inline]
+    pub fn run(&mut self) -> ExitOf<P> {
+        if self.vcpu.pending_serror.is_some() {
+            self.deliver_serror();
+        }
+        let El2 { cpu, host, .. } = &*self.el2;
+        let frame = &mut self.vcpu.registers.frame;
+        let daif = cpu.mask_interrupts();
+        let lines = host.inject().lines(&self.vcpu.pending);
+        let hcr = HcrSwitch {
+            guest: self.hcr.guest | lines.hcr(),
+            host: self.hcr.host,
+        };
+        // SAFETY: `load` found EL2 on its own stack and put the guest's controls in force, whose
+        // stage 2 its maker promised to the guest; interrupts are masked; `Registers` lets no
+        // PSTATE in that leads elsewhere than EL0 or EL1, and exits from there bring none;
+        // `Policy::controls` sets VM, AMO and RW, keeps E2H, and leaves TGE clear.
+        let words = unsafe { cpu.enter(frame, hcr) };
+        if words.cause == Cause::Irq {
+            let token = host.fetch_irq().fetch(cpu);
+            cpu.restore_interrupts(daif);
+            return Exit::Irq(token);
+        }
+        cpu.restore_interrupts(daif);
+        match words.cause {
+            Cause::Synchronous => Exit::synchronous(&self.vcpu.registers, words),
+            Cause::SError => Exit::SError(SError::decode(words.esr)),
+            Cause::Irq | Cause::Fiq => Exit::Fiq,
+        }
+    }
+
+    /// Takes the guest's state back into its [`Vcpu`]; the same as dropping this.
+    pub fn put(self) {}
+
+    /// Returns this CPU.
+    pub fn cpu(&self) -> &C {
+        self.el2.cpu()
+    }
+
+    /// Returns the VM it runs for.
+    pub fn vm(&self) -> &'a Vm {
+        self.vm
+    }
+
+    /// Makes a virtual interrupt pending, for the next run.
+    pub fn inject_irq(&mut self, intid: Intid) -> Result<(), <P::Inject as Inject>::Error> {
+        self.el2.host.inject().inject(&mut self.vcpu.pending, intid)
+    }
+
+    /// Takes a virtual interrupt back.
+    pub fn retract_irq(&mut self, intid: Intid) {
+        self.el2
+            .host
+            .inject()
+            .retract(&mut self.vcpu.pending, intid);
+    }
+
+    /// Returns a system register of the guest.
+    pub fn sysreg(&self, reg: SwitchedReg) -> u64 {
+        if !reg.exists(self.el2.features) {
+            return self.vcpu.switched.get(reg);
+        }
+        // SAFETY: at EL2, as `load` found; the CPU has the register.
+        unsafe { self.el2.cpu.read_switched(reg) }
+    }
+
+    /// Replaces a system register of the guest.
+    pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
+        if reg.exists(self.el2.features) {
+            // SAFETY: at EL2, as `load` found; the CPU has the register, and while the guest is
+            // loaded it is the guest's.
+            unsafe { self.el2.cpu.write_switched(reg, value) };
+        } else {
+            self.vcpu.switched.set(reg, value);
+        }
+    }
+}
+
+/// Returns HCR_EL2 between two runs: a host with E2H has its own, TGE, its EL0 and all. Another
+/// sees only where interrupts go, and the rest stays: clearing VM costs a TLB on some machines.
+///
+/// VM says in either case that a guest is loaded; under E2H and TGE it does nothing else.
+fn between(guest: Hcr, host: Hcr) -> Hcr {
+    if host.contains(Hcr::E2H) {
+        host | Hcr::VM
+    } else {
+        guest.difference(Hcr::ROUTING) | host & Hcr::ROUTING
+    }
+}
+
+/// Finds a stage 2 that this CPU cannot walk: CPUs of one machine may differ.
+fn check<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, vm: &Vm) -> Result<(), LoadError> {
+    let model = el2.ids().memory_model();
+    let needed = vm.stage2.vtcr().fields().map_or(0, |vtcr| vtcr.pa_bits);
+    if needed > model.pa_bits() {
+        return Err(LoadError::PaTooWide {
+            needed,
+            available: model.pa_bits(),
+        });
+    }
+    if vm.stage2.needs_force_write_back() && !model.has_force_write_back() {
+        return Err(LoadError::NoForceWriteBack);
+    }
+    Ok(())
+}
+
+impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
+    fn drop(&mut self) {
+        let features = self.el2.features;
+        let cpu = &self.el2.cpu;
+        // SAFETY: at EL2 with these features, as `load` found; under the guest's controls FP does
+        // not trap.
+        unsafe {
+            cpu.save_switched(&mut self.vcpu.switched, features);
+            cpu.save_fp(&mut self.vcpu.fp);
+        }
+        self.el2.restore_host();
+    }
+}
+
+impl<P: Platform, C: Cpu> Deref for Live<'_, '_, P, C> {
+    type Target = Registers;
+
+    fn deref(&self) -> &Registers {
+        &self.vcpu.registers
+    }
+}
+
+impl<P: Platform, C: Cpu> DerefMut for Live<'_, '_, P, C> {
+    fn deref_mut(&mut self) -> &mut Registers {
+        &mut self.vcpu.registers
+    }
 }

@@ -1,6 +1,6 @@
 //! What a guest may do, as data, and the EL2 words that say so to the hardware.
 
-use vcpu_regs::{Cnthctl, Controls, Cptr, Hcr, IccSre, IdRegisters, Mdcr};
+use vcpu_regs::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, IdRegisters, Mdcr};
 use vcpu_stage2::Stage2;
 
 /// Who handles what. The default keeps everything with the host.
@@ -61,6 +61,9 @@ pub enum Waits {
     Native,
 }
 
+/// `MPAM2_EL2`: the guest's MPAM0_EL1 and MPAM1_EL1 trap (TRAPMPAM0EL1, TRAPMPAM1EL1).
+const MPAM2_TRAPS: u64 = 1 << 49 | 1 << 48;
+
 /// What one vCPU is told about itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
@@ -81,11 +84,18 @@ impl Policy {
         stage2: &Stage2,
         identity: Identity,
     ) -> Controls {
-        let virtual_interrupts = self.interrupts == Interrupts::Virtual;
-        let pass_through = !virtual_interrupts && ids.interface().gicv3;
+        let e2h = host.hcr.contains(Hcr::E2H);
+        let features = ids.features();
+        let pass_through = self.interrupts == Interrupts::PassThrough && features.gicv3;
         Controls {
-            hcr: self.hcr(ids) | host.hcr & Hcr::E2H,
-            cptr: Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM,
+            hcr: self.hcr(ids, stage2) | host.hcr & Hcr::E2H,
+            cptr: if e2h {
+                Cptr::from_e2h(CptrE2h::FPEN | CptrE2h::TTA | CptrE2h::TAM)
+            } else {
+                Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM
+            },
+            // HPMN stays the host's: 0 is reserved without FEAT_HPMN0. The profiling and trace
+            // buffers (E2PB, E2TB) are EL2's.
             mdcr: host.mdcr & Mdcr::HPMN
                 | Mdcr::TPM
                 | Mdcr::TPMCR
@@ -93,16 +103,23 @@ impl Policy {
                 | Mdcr::TDRA
                 | Mdcr::TPMS
                 | Mdcr::TTRF,
-            cnthctl: match self.timers {
-                Timers::Virtual => Cnthctl::EL1PCTEN,
-                Timers::PassThrough => Cnthctl::EL1PCTEN | Cnthctl::EL1PCEN,
-            },
+            cnthctl: self.cnthctl(e2h, host.cnthctl),
             hstr: 0,
             cntvoff: identity.counter_offset,
             vpidr: identity.midr,
             vmpidr: identity.mpidr,
             vtcr: stage2.vtcr().bits(),
             vttbr: stage2.vttbr().bits(),
+            // Bits that grant are clear. So are those that trap: what they could trap is refused
+            // above, hidden, or switched.
+            hcrx: 0,
+            hfgrtr: 0,
+            hfgwtr: 0,
+            hfgitr: 0,
+            hdfgrtr: 0,
+            hdfgwtr: 0,
+            hafgrtr: 0,
+            mpam2: host.mpam2 | MPAM2_TRAPS,
             icc_sre: match pass_through {
                 true => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
                 false => host.icc_sre - IccSre::ENABLE, // ICC_SRE_EL1 traps
@@ -111,7 +128,20 @@ impl Policy {
         }
     }
 
-    fn hcr(&self, ids: &IdRegisters) -> Hcr {
+    fn cnthctl(&self, e2h: bool, host: Cnthctl) -> Cnthctl {
+        let granted = match self.timers {
+            Timers::Virtual => Cnthctl::EL1PCTEN,
+            Timers::PassThrough => Cnthctl::EL1PCTEN | Cnthctl::EL1PCEN,
+        };
+        if !e2h {
+            return granted;
+        }
+        // The other bits are about EL0 of the host.
+        let both = (Cnthctl::EL1PCTEN | Cnthctl::EL1PCEN).bits() << Cnthctl::E2H_SHIFT;
+        Cnthctl::from_bits_retain(host.bits() & !both | granted.bits() << Cnthctl::E2H_SHIFT)
+    }
+
+    fn hcr(&self, ids: &IdRegisters, stage2: &Stage2) -> Hcr {
         let mut hcr = Hcr::VM
             | Hcr::SWIO
             | Hcr::PTW
@@ -132,6 +162,9 @@ impl Policy {
         }
         if self.wfe == Waits::Exit {
             hcr |= Hcr::TWE;
+        }
+        if stage2.needs_force_write_back() {
+            hcr |= Hcr::FWB;
         }
         if ids.has_pauth() {
             hcr |= Hcr::API | Hcr::APK;

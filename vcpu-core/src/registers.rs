@@ -15,8 +15,14 @@ pub struct Registers {
 impl Registers {
     /// Returns the registers of a CPU after reset, at address 0.
     pub(crate) fn new() -> Self {
-        let frame = GuestFrame { pstate: Pstate::RESET.bits(), ..GuestFrame::default() };
-        Self { frame, a32_el0: true }
+        let frame = GuestFrame {
+            pstate: Pstate::RESET.bits(),
+            ..GuestFrame::default()
+        };
+        Self {
+            frame,
+            a32_el0: true,
+        }
     }
 
     /// Makes the frame fit for entry on a CPU: afterwards, and through every setter, PSTATE is one
@@ -28,7 +34,11 @@ impl Registers {
 
     /// Returns a general-purpose register; [`Gpr::XZR`] is zero.
     pub fn reg(&self, reg: Gpr) -> u64 {
-        self.frame.x.get(usize::from(reg.number())).copied().unwrap_or(0)
+        self.frame
+            .x
+            .get(usize::from(reg.number()))
+            .copied()
+            .unwrap_or(0)
     }
 
     /// Replaces a general-purpose register; [`Gpr::XZR`] stays zero.

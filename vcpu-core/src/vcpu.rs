@@ -5,6 +5,7 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use vcpu_exits::SError;
 use vcpu_hal::{Cpu, Inject, Platform};
 use vcpu_regs::{FpState, Intid, SwitchedReg, SwitchedState};
 
@@ -27,6 +28,7 @@ pub struct Vcpu<P: Platform> {
     pub(crate) switched: SwitchedState,
     pub(crate) fp: FpState,
     pub(crate) pending: <P::Inject as Inject>::State,
+    pub(crate) pending_serror: Option<SError>,
     pub(crate) mpidr: u64,
     pub(crate) policy: Policy,
     /// Tells vCPUs apart where their translations might be mixed up.
@@ -47,6 +49,7 @@ impl<P: Platform> Vcpu<P> {
             switched: SwitchedState::default(),
             fp: FpState::default(),
             pending: Default::default(),
+            pending_serror: None,
             mpidr: config.mpidr & Self::MPIDR_FIELDS | 1 << 31,
             policy: config.policy,
             number: NEXT.fetch_add(1, Ordering::Relaxed),

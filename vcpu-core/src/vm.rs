@@ -18,8 +18,9 @@ impl Vm {
     /// Returns a guest whose virtual counter starts near 0 now, and whose ID registers are this
     /// CPU's without what is hidden.
     pub fn new<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, stage2: Stage2) -> Self {
+        let ipa_bits = stage2.vtcr().fields().map_or(0, |vtcr| vtcr.ipa_bits);
         Self {
-            ids: guest_ids(el2.ids(), stage2.ipa_bits()),
+            ids: guest_ids(el2.ids(), ipa_bits),
             counter_offset: el2.counter(),
             stage2,
         }

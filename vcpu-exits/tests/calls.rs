@@ -72,3 +72,66 @@ fn errors_read_the_same_in_either_width() {
     assert_eq!(PsciError::NotSupported.as_x0(), u64::MAX);
     assert_eq!(PsciError::Denied.as_x0() as u32 as i32, -3);
 }
+
+#[test]
+fn functions_have_names_in_the_widths_they_exist_in() {
+    let cases = [
+        (0x8400_0003, Some("CPU_ON")),
+        (0xc400_0003, Some("CPU_ON")),
+        (0xc400_0008, None),
+        (0x8000_0001, Some("SMCCC_ARCH_FEATURES")),
+        (0x8001_0001, Some("SMCCC_ARCH_FEATURES")),
+        (0xc400_0053, Some("TRNG_RND")),
+        (0xc500_0021, Some("PV_TIME_ST")),
+        (0x8600_ff01, Some("VENDOR_HYP_CALL_UID")),
+        (0x8400_0063, Some("FFA_VERSION")),
+        (0xc400_008d, Some("FFA_MSG_SEND_DIRECT_REQ2")),
+        (0x8400_008d, None),
+    ];
+    for (id, name) in cases {
+        assert_eq!(FunctionId(id).name(), name, "{id:#x}");
+    }
+    assert_eq!(
+        FunctionId(0xc200_0012).to_string(),
+        "fast 64-bit silicon vendor call 0x12"
+    );
+}
+
+#[test]
+fn standard_calls_take_their_arguments() {
+    use vcpu_exits::calls::{ArchCall, PvTimeCall, StandardCall, TrngCall};
+    let wide = 0xffff_ffff_8400_0001;
+    let decode = |id, x1| StandardCall::decode([id, x1, 0, 0]);
+    let function = FunctionId(0x8400_0001);
+    assert_eq!(
+        decode(0x8000_0001, wide),
+        StandardCall::Arch(ArchCall::Features { function })
+    );
+    assert_eq!(
+        decode(0x8400_0053, 0xffff_ffff_0000_0020),
+        StandardCall::Trng(TrngCall::Random {
+            bits: 32,
+            is_64bit: false
+        })
+    );
+    assert_eq!(
+        decode(0xc400_0053, 192),
+        StandardCall::Trng(TrngCall::Random {
+            bits: 192,
+            is_64bit: true
+        })
+    );
+    assert_eq!(
+        decode(0xc500_0021, 0),
+        StandardCall::PvTime(PvTimeCall::StolenTime)
+    );
+    assert_eq!(
+        decode(0xdead_0000_c500_0021, 0),
+        StandardCall::PvTime(PvTimeCall::StolenTime)
+    );
+    assert_eq!(
+        decode(0x8400_0008, 0),
+        StandardCall::Psci(PsciCall::SystemOff)
+    );
+    assert_eq!(decode(0x1234, 0), StandardCall::Other(FunctionId(0x1234)));
+}

@@ -1,7 +1,7 @@
 //! The processor as a trait.
 
 use vcpu_regs::{
-    Controls, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid, InvalidateStep,
+    Controls, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid, InvalidateStep,
     SwitchedReg, SwitchedState,
 };
 
@@ -111,23 +111,23 @@ pub unsafe trait Cpu {
     ///
     /// # Safety
     ///
-    /// The CPU is at EL2, and `interface` is what its ID registers say.
-    unsafe fn controls(&self, interface: Interface) -> Controls;
+    /// The CPU is at EL2, and `features` is what its ID registers say.
+    unsafe fn controls(&self, features: Features) -> Controls;
 
     /// Replaces the controls, and synchronises.
     ///
     /// # Safety
     ///
-    /// The CPU is at EL2, and `interface` is what its ID registers say. The host goes on working
+    /// The CPU is at EL2, and `features` is what its ID registers say. The host goes on working
     /// under `controls`: its E2H and its interrupt routing do not change.
-    unsafe fn set_controls(&self, controls: &Controls, interface: Interface);
+    unsafe fn set_controls(&self, controls: &Controls, features: Features);
 
     /// Takes the guest's switched registers off the hardware.
     ///
     /// # Safety
     ///
-    /// The CPU is at EL2, and `interface` is what its ID registers say.
-    unsafe fn save_switched(&self, state: &mut SwitchedState, interface: Interface);
+    /// The CPU is at EL2, and `features` is what its ID registers say.
+    unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features);
 
     /// Puts the guest's switched registers on the hardware.
     ///
@@ -135,7 +135,7 @@ pub unsafe trait Cpu {
     ///
     /// As for [`save_switched`](Self::save_switched), and nothing of the host depends on the EL1
     /// registers of this CPU.
-    unsafe fn load_switched(&self, state: &SwitchedState, interface: Interface);
+    unsafe fn load_switched(&self, state: &SwitchedState, features: Features);
 
     /// Takes the guest's FP/SIMD registers off the hardware.
     ///

@@ -7,7 +7,7 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    Controls, Esr, FpState, GuestFrame, Hcr, IdRegisters, Interface, Intid, InvalidateStep,
+    Controls, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid, InvalidateStep,
     SwitchedReg, SwitchedState,
 };
 
@@ -182,20 +182,20 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         step.words
     }
 
-    unsafe fn controls(&self, _: Interface) -> Controls {
+    unsafe fn controls(&self, _: Features) -> Controls {
         self.controls.get()
     }
 
-    unsafe fn set_controls(&self, controls: &Controls, _: Interface) {
+    unsafe fn set_controls(&self, controls: &Controls, _: Features) {
         self.controls.set(*controls);
     }
 
-    unsafe fn save_switched(&self, state: &mut SwitchedState, _: Interface) {
-        state.clone_from(&self.switched.borrow());
+    unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
+        copy(&self.switched.borrow(), state, features);
     }
 
-    unsafe fn load_switched(&self, state: &SwitchedState, _: Interface) {
-        self.switched.borrow_mut().clone_from(state);
+    unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
+        copy(state, &mut self.switched.borrow_mut(), features);
     }
 
     unsafe fn save_fp(&self, state: &mut FpState) {
@@ -225,4 +225,13 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     unsafe fn gic_end(&self, _: Intid) {}
 
     unsafe fn gic_deactivate(&self, _: Intid) {}
+}
+
+/// Copies the registers that a CPU with `interface` has.
+fn copy(from: &SwitchedState, to: &mut SwitchedState, features: Features) {
+    for &reg in SwitchedReg::ALL {
+        if reg.exists(features) {
+            to.set(reg, from.get(reg));
+        }
+    }
 }

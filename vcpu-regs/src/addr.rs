@@ -6,8 +6,14 @@ macro_rules! address {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        #[cfg_attr(feature = "defmt", derive(defmt::Format))]
         pub struct $name(pub u64);
+
+        #[cfg(feature = "defmt")]
+        impl defmt::Format for $name {
+            fn format(&self, f: defmt::Formatter<'_>) {
+                defmt::write!(f, "{=u64:#x}", self.0);
+            }
+        }
 
         impl $name {
             /// Returns the address `bytes` further on, or `None` past the end of 64 bits.
@@ -70,6 +76,9 @@ pub struct Intid(pub u32);
 pub struct Vmid(NonZeroU16);
 
 impl Vmid {
+    /// The lowest one, for a host with one VM.
+    pub const FIRST: Self = Self(NonZeroU16::MIN);
+
     /// Returns the VMID of this number, or `None` for 0.
     pub const fn new(vmid: u16) -> Option<Self> {
         match NonZeroU16::new(vmid) {

@@ -80,6 +80,22 @@ impl Hcr {
 }
 
 bitflags! {
+    /// `CPTR_EL2` in its layout for `HCR_EL2.E2H` = 1. Arm ARM (DDI 0487), `CPTR_EL2`.
+    ///
+    /// SVE and SME trap unless their two-bit fields (ZEN, SMEN) say otherwise.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct CptrE2h: u64 {
+        /// FP and SIMD do not trap (FPEN).
+        const FPEN = 3 << 20;
+        /// Trace registers trap.
+        const TTA = 1 << 28;
+        /// Activity-monitor registers trap (FEAT_AMUv1).
+        const TAM = 1 << 30;
+        const _ = !0;
+    }
+}
+
+bitflags! {
     /// `CPTR_EL2` in its layout for `HCR_EL2.E2H` = 0. Arm ARM (DDI 0487), `CPTR_EL2`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Cptr: u64 {
@@ -139,6 +155,19 @@ bitflags! {
     }
 }
 
+impl Cnthctl {
+    /// The layout's shift for `HCR_EL2.E2H` = 1: EL1PCTEN and EL1PCEN (called EL1PTEN there) are
+    /// bits 10 and 11.
+    pub const E2H_SHIFT: u32 = 10;
+}
+
+impl Cptr {
+    /// Returns the register's value in the other layout.
+    pub const fn from_e2h(value: CptrE2h) -> Self {
+        Self::from_bits_retain(value.bits())
+    }
+}
+
 bitflags! {
     /// `ICC_SRE_EL2`. GIC architecture (IHI 0069), `ICC_SRE_EL2`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -163,11 +192,11 @@ macro_rules! format_bits {
 }
 pub(crate) use format_bits;
 
-format_bits!(Hcr Cptr Mdcr Cnthctl IccSre);
+format_bits!(Hcr Cptr CptrE2h Mdcr Cnthctl IccSre);
 
 /// The EL2 words that hold while a guest is loaded; a host's own come back on `put`.
 ///
-/// A word whose feature is missing is neither read nor written: see [`Interface`].
+/// A word whose feature is missing is neither read nor written: see [`Features`](crate::Features).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Controls {
@@ -191,18 +220,24 @@ pub struct Controls {
     pub vtcr: u64,
     /// `VTTBR_EL2`.
     pub vttbr: u64,
+    /// `HCRX_EL2`, with FEAT_HCX.
+    pub hcrx: u64,
+    /// `HFGRTR_EL2`, with FEAT_FGT.
+    pub hfgrtr: u64,
+    /// `HFGWTR_EL2`, with FEAT_FGT.
+    pub hfgwtr: u64,
+    /// `HFGITR_EL2`, with FEAT_FGT.
+    pub hfgitr: u64,
+    /// `HDFGRTR_EL2`, with FEAT_FGT.
+    pub hdfgrtr: u64,
+    /// `HDFGWTR_EL2`, with FEAT_FGT.
+    pub hdfgwtr: u64,
+    /// `HAFGRTR_EL2`, with FEAT_FGT and FEAT_AMUv1.
+    pub hafgrtr: u64,
+    /// `MPAM2_EL2`, with FEAT_MPAM.
+    pub mpam2: u64,
     /// `ICC_SRE_EL2`, with a GICv3 interface.
     pub icc_sre: IccSre,
     /// `ICH_HCR_EL2`, with a GICv3 interface.
     pub ich_hcr: u64,
-}
-
-/// Which optional parts of the switched state a CPU has.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Interface {
-    /// The GIC CPU interface is system registers (`ID_AA64PFR0_EL1.GIC`).
-    pub gicv3: bool,
-    /// Pointer authentication (FEAT_PAuth).
-    pub pauth: bool,
 }

@@ -1,6 +1,6 @@
 //! The ID registers: what a CPU says it has.
 
-use crate::{Interface, MemoryModel, SysReg};
+use crate::{MemoryModel, SysReg};
 
 /// The registers of op0 = 3, op1 = 0, CRn = 0 (MIDR_EL1 and every `ID_*`, by CRm and op2), and
 /// CTR_EL0.
@@ -11,6 +11,33 @@ use crate::{Interface, MemoryModel, SysReg};
 pub struct IdRegisters {
     words: [[u64; 8]; 8],
     ctr: u64,
+}
+
+/// Which optional parts of the switched state, and of the EL2 controls, a CPU has.
+///
+/// Made by [`IdRegisters::features`], so that none is claimed that the ID registers deny.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct Features {
+    /// What every CPU has.
+    pub always: bool,
+    /// The GIC CPU interface is system registers (`ID_AA64PFR0_EL1.GIC`).
+    pub gicv3: bool,
+    /// Pointer authentication (FEAT_PAuth).
+    pub pauth: bool,
+    /// Error records and virtual SError syndromes (FEAT_RAS).
+    pub ras: bool,
+    /// The scalable matrix extension (FEAT_SME).
+    pub sme: bool,
+    /// `HCRX_EL2` (FEAT_HCX).
+    pub hcx: bool,
+    /// Fine-grained traps (FEAT_FGT).
+    pub fgt: bool,
+    /// Activity monitors (FEAT_AMUv1).
+    pub amu: bool,
+    /// Memory partitioning (FEAT_MPAM).
+    pub mpam: bool,
 }
 
 macro_rules! named {
@@ -93,11 +120,19 @@ impl IdRegisters {
         reg.op0() == 3 && reg.op1() == 0 && reg.crn() == 0 && reg.crm() < 8
     }
 
-    /// Returns the optional parts that decide which registers are switched.
-    pub const fn interface(&self) -> Interface {
-        Interface {
+    /// Returns the features that decide which registers are switched and which controls exist.
+    pub const fn features(&self) -> Features {
+        Features {
+            always: true,
             gicv3: field(self.pfr0(), 24) != 0,
             pauth: self.has_pauth(),
+            ras: self.has_ras(),
+            sme: field(self.pfr1(), 24) != 0,
+            hcx: field(self.mmfr1(), 40) != 0,
+            fgt: field(self.mmfr0(), 56) != 0,
+            amu: field(self.pfr0(), 44) != 0,
+            // MPAM; MPAM_frac.
+            mpam: field(self.pfr0(), 40) | field(self.pfr1(), 16) != 0,
         }
     }
 

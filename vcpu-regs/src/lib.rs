@@ -19,13 +19,13 @@ mod sysreg;
 mod table;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
-pub use controls::{Cnthctl, Controls, Cptr, Hcr, IccSre, Interface, Mdcr};
+pub use controls::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, Mdcr};
 pub use esr::{Esr, EsrField, iss};
 pub use gpr::Gpr;
-pub use id::IdRegisters;
+pub use id::{Features, IdRegisters};
 pub use invalidate::{Invalidate, InvalidateStep, InvalidateSteps, IpaRange};
 pub use memory_model::{Granule, GranuleSupport, MemoryModel};
 pub use pstate::{Mode, Pstate};
 pub use stage2::{Vtcr, VtcrFields, Vttbr};
-pub use state::{El1Core, FpState, GuestFrame, PauthKeys, SwitchedReg, SwitchedState, Timers};
-pub use sysreg::SysReg;
+pub use state::*;
+pub use sysreg::{SysReg, SysRegDirections};

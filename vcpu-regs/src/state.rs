@@ -3,7 +3,7 @@
 //! [`GuestFrame`] is what `run` switches every time; the groups made from the register table are
 //! what `load` and `put` switch.
 
-use crate::{SysReg, switched_registers};
+use crate::{Features, SysReg, switched_registers};
 
 /// The registers exchanged on every entry and exit: those the host itself uses.
 ///
@@ -26,7 +26,7 @@ pub struct GuestFrame {
 }
 
 macro_rules! groups {
-    ($($(#[$doc:meta])* group $group:ident {
+    ($($(#[$doc:meta])* group $group:ident $member:ident $feature:ident {
         $($field:ident $name:ident ($op0:literal, $op1:literal, $crn:literal, $crm:literal, $op2:literal)
             twin $twin:tt reset $reset:literal)*
     })*) => {
@@ -48,6 +48,12 @@ macro_rules! groups {
                 }
             }
         )*
+
+        /// Everything of the table that `load` puts on the hardware and `put` takes back.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct SwitchedState {
+            $($(#[$doc])* pub $member: $group,)*
+        }
 
         /// A register that `load` and `put` switch.
         #[allow(non_camel_case_types, reason = "Arm's names")]
@@ -71,6 +77,13 @@ macro_rules! groups {
                 }
             }
 
+            /// Returns whether a CPU with `features` has the register.
+            pub const fn exists(self, features: Features) -> bool {
+                match self {
+                    $($(Self::$name => features.$feature,)*)*
+                }
+            }
+
             /// Returns Arm's name of the register.
             pub const fn name(self) -> &'static str {
                 match self {
@@ -79,21 +92,21 @@ macro_rules! groups {
             }
         }
 
-        groups! { @bank $($group { $($field $name)* })* }
+        groups! { @rows $($member { $($field $name)* })* }
     };
-    (@bank $($group:ident { $($field:ident $name:ident)* })*) => {
+    (@rows $($member:ident { $($field:ident $name:ident)* })*) => {
         impl SwitchedState {
             /// Returns the saved value of `reg`.
-            pub fn get(&self, reg: SwitchedReg) -> u64 {
+            pub const fn get(&self, reg: SwitchedReg) -> u64 {
                 match reg {
-                    $($(SwitchedReg::$name => AsRef::<$group>::as_ref(self).$field,)*)*
+                    $($(SwitchedReg::$name => self.$member.$field,)*)*
                 }
             }
 
             /// Replaces the saved value of `reg`.
-            pub fn set(&mut self, reg: SwitchedReg, value: u64) {
+            pub const fn set(&mut self, reg: SwitchedReg, value: u64) {
                 match reg {
-                    $($(SwitchedReg::$name => AsMut::<$group>::as_mut(self).$field = value,)*)*
+                    $($(SwitchedReg::$name => self.$member.$field = value,)*)*
                 }
             }
         }
@@ -101,37 +114,6 @@ macro_rules! groups {
 }
 
 switched_registers!(groups);
-
-/// Everything of the table that `load` puts on the hardware and `put` takes back.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SwitchedState {
-    /// EL1 and EL0 thread registers.
-    pub el1: El1Core,
-    /// Timers.
-    pub timers: Timers,
-    /// Pointer-authentication keys.
-    pub pauth: PauthKeys,
-}
-
-macro_rules! member {
-    ($group:ident $field:ident) => {
-        impl AsRef<$group> for SwitchedState {
-            fn as_ref(&self) -> &$group {
-                &self.$field
-            }
-        }
-
-        impl AsMut<$group> for SwitchedState {
-            fn as_mut(&mut self) -> &mut $group {
-                &mut self.$field
-            }
-        }
-    };
-}
-
-member!(El1Core el1);
-member!(Timers timers);
-member!(PauthKeys pauth);
 
 /// The FP/SIMD registers.
 #[repr(C, align(16))]

@@ -2,6 +2,11 @@
 
 use core::fmt;
 
+mod lookup;
+mod names;
+
+pub use lookup::SysRegDirections;
+
 /// The identity of a system register or `SYS` operation: op0, op1, CRn, CRm, op2.
 ///
 /// Packed as in the instruction, bits 20:5: 16 bits that compare and match cheaply.
@@ -31,6 +36,14 @@ impl SysReg {
         self.0
     }
 
+    /// Returns whether this is in the feature identification space: op0 3, op1 0, CRn 0, CRm 1 to 7.
+    ///
+    /// Reading it is legal whatever is there; a reserved encoding reads as zero. Arm ARM (DDI 0487),
+    /// FEAT_IDST and HCR_EL2.TID3.
+    pub const fn is_id_space(self) -> bool {
+        self.op0() == 3 && self.op1() == 0 && self.crn() == 0 && self.crm() >= 1 && self.crm() <= 7
+    }
+
     /// Returns op0 (0 to 3).
     pub const fn op0(self) -> u8 {
         (self.0 >> 14) as u8
@@ -57,11 +70,17 @@ impl SysReg {
     }
 }
 
-/// The generic form every assembler takes: `S3_0_C1_C0_0`.
+/// The name where there is one, else the generic form every assembler takes (`S3_0_C1_C0_0`), which `{:#}`
+/// always gives.
 impl fmt::Display for SysReg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (op0, op1, crn) = (self.op0(), self.op1(), self.crn());
-        write!(f, "S{op0}_{op1}_C{crn}_C{}_{}", self.crm(), self.op2())
+        match self.name_for(true) {
+            Some(name) if !f.alternate() => f.write_str(name),
+            _ => {
+                let (op0, op1, crn) = (self.op0(), self.op1(), self.crn());
+                write!(f, "S{op0}_{op1}_C{crn}_C{}_{}", self.crm(), self.op2())
+            }
+        }
     }
 }
 

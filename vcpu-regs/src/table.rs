@@ -1,10 +1,10 @@
-//! The register table: one row for each register a guest can reach.
+//! The register table, first part: what is switched.
 //!
 //! A row is `field NAME (op0, op1, CRn, CRm, op2) twin (…)|none reset value`. The twin is the
 //! `_EL12`/`_EL02` encoding by which a host with `HCR_EL2.E2H` = 1 reaches the guest's register;
 //! `none` where the plain encoding means the guest's either way. A group is what one feature
-//! brings and one moment switches. This crate makes the saved-state structs of the rows,
-//! `vcpu-asm` the instructions that fill them.
+//! brings: it is switched as a whole where [`Features`](crate::Features) has its flag. This crate
+//! makes the saved-state structs of the rows, `vcpu-asm` the instructions that move them.
 
 /// Calls `$callback!` with every group of switched registers.
 ///
@@ -15,7 +15,7 @@ macro_rules! switched_registers {
     ($callback:ident) => {
         $callback! {
             /// Registers of EL1 and of EL0 threads that every CPU has.
-            group El1Core {
+            group El1Core el1 always {
                 sctlr_el1 SCTLR_EL1 (3, 0, 1, 0, 0) twin (3, 5, 1, 0, 0) reset 0x30c5_0830
                 cpacr_el1 CPACR_EL1 (3, 0, 1, 0, 2) twin (3, 5, 1, 0, 2) reset 0
                 ttbr0_el1 TTBR0_EL1 (3, 0, 2, 0, 0) twin (3, 5, 2, 0, 0) reset 0
@@ -38,7 +38,7 @@ macro_rules! switched_registers {
                 tpidrro_el0 TPIDRRO_EL0 (3, 3, 13, 0, 3) twin none reset 0
             }
             /// The timers of EL1 and who may use them at EL0.
-            group Timers {
+            group Timers timers always {
                 cntkctl_el1 CNTKCTL_EL1 (3, 0, 14, 1, 0) twin (3, 5, 14, 1, 0) reset 0
                 cntv_cval_el0 CNTV_CVAL_EL0 (3, 3, 14, 3, 2) twin (3, 5, 14, 3, 2) reset 0
                 cntv_ctl_el0 CNTV_CTL_EL0 (3, 3, 14, 3, 1) twin (3, 5, 14, 3, 1) reset 0
@@ -46,7 +46,7 @@ macro_rules! switched_registers {
                 cntp_ctl_el0 CNTP_CTL_EL0 (3, 3, 14, 2, 1) twin (3, 5, 14, 2, 1) reset 0
             }
             /// The pointer-authentication keys (FEAT_PAuth).
-            group PauthKeys {
+            group PauthKeys pauth pauth {
                 apiakeylo_el1 APIAKeyLo_EL1 (3, 0, 2, 1, 0) twin none reset 0
                 apiakeyhi_el1 APIAKeyHi_EL1 (3, 0, 2, 1, 1) twin none reset 0
                 apibkeylo_el1 APIBKeyLo_EL1 (3, 0, 2, 1, 2) twin none reset 0
@@ -57,6 +57,16 @@ macro_rules! switched_registers {
                 apdbkeyhi_el1 APDBKeyHi_EL1 (3, 0, 2, 2, 3) twin none reset 0
                 apgakeylo_el1 APGAKeyLo_EL1 (3, 0, 2, 3, 0) twin none reset 0
                 apgakeyhi_el1 APGAKeyHi_EL1 (3, 0, 2, 3, 1) twin none reset 0
+            }
+            /// The virtual SError of a guest (FEAT_RAS): its own DISR_EL1 and the syndrome to come.
+            group VirtualSError vserror ras {
+                vdisr_el2 VDISR_EL2 (3, 4, 12, 1, 1) twin none reset 0
+                vsesr_el2 VSESR_EL2 (3, 4, 5, 2, 3) twin none reset 0
+            }
+            /// What SME adds that only a fine-grained trap could refuse (FEAT_SME).
+            group SmeThread sme_thread sme {
+                tpidr2_el0 TPIDR2_EL0 (3, 3, 13, 0, 5) twin none reset 0
+                smpri_el1 SMPRI_EL1 (3, 0, 1, 2, 4) twin none reset 0
             }
         }
     };

@@ -2,10 +2,13 @@
 //!
 //! Knows about toolchains, QEMU and files; what an exit means is the examples' own business.
 
+mod bench;
 mod example;
+mod explain;
 mod process;
 mod qemu;
 mod setup;
+mod test;
 mod workspace;
 
 use clap::{Parser, Subcommand};
@@ -13,15 +16,23 @@ use clap::{Parser, Subcommand};
 /// Set up, run and test the hypervisors under examples/.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
-struct Cli {
+pub struct Cli {
+    /// What to do.
     #[command(subcommand)]
-    command: Command,
+    pub command: Command,
 }
 
+/// The commands, one file each.
 #[derive(Subcommand)]
-enum Command {
+pub enum Command {
     /// Build an example and run it in QEMU.
     Qemu(qemu::Args),
+    /// Run all that CI runs.
+    Test(test::Args),
+    /// Measure.
+    Bench(bench::Args),
+    /// Explain exception syndromes: one, many, or those in a log.
+    Explain(explain::Args),
     /// Get the compiler target, QEMU and the guest images.
     Setup(setup::Args),
 }
@@ -29,6 +40,9 @@ enum Command {
 fn main() -> std::process::ExitCode {
     let result = match Cli::parse().command {
         Command::Qemu(args) => qemu::run(&args),
+        Command::Test(args) => test::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Setup(args) => setup::run(&args),
     };
     match result {

@@ -6,9 +6,13 @@ use nix::{
     unistd::Pid,
 };
 use std::{
+    io::{BufRead, BufReader, Read},
     os::unix::process::CommandExt,
-    process::{Child, Command, ExitStatus},
-    sync::{Mutex, Once, PoisonError},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Mutex, Once, PoisonError,
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -66,19 +70,6 @@ impl Guarded {
         Ok(self.child.wait()?)
     }
 
-    /// Waits until it ends, but no longer than until `deadline`.
-    pub fn wait_for(&mut self, deadline: Instant) -> Result<Option<ExitStatus>> {
-        loop {
-            if let Some(status) = self.try_wait()? {
-                return Ok(Some(status));
-            }
-            if Instant::now() >= deadline {
-                return Ok(None);
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-    }
-
     /// Ends it, by force if it takes its time.
     pub fn end(&mut self) {
         // A process that is gone cannot be signalled, and that is what we want.
@@ -102,6 +93,56 @@ impl Drop for Guarded {
         }
         live().retain(|target| *target != self.target);
     }
+}
+
+/// Runs `command` to its end, or to ours after `limit`, and returns its status (`None` after
+/// the limit) with all that it said. `watch` is called ten times a second, with what is new.
+pub fn capture(
+    command: &mut Command,
+    limit: Duration,
+    mut watch: impl FnMut(Option<&str>),
+) -> Result<(Option<ExitStatus>, String)> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = Guarded::spawn(command, Group::Own)?;
+    let (sender, lines) = mpsc::channel();
+    if let Some(pipe) = child.child.stdout.take() {
+        send_lines(pipe, sender.clone());
+    }
+    if let Some(pipe) = child.child.stderr.take() {
+        send_lines(pipe, sender);
+    }
+    let deadline = Instant::now() + limit;
+    let mut said = String::new();
+    loop {
+        match lines.recv_timeout(Duration::from_millis(100)) {
+            Ok(line) => {
+                watch(Some(&line));
+                said += &line;
+                said.push('\n');
+            }
+            Err(RecvTimeoutError::Timeout) => watch(None),
+            Err(RecvTimeoutError::Disconnected) => return Ok((Some(child.child.wait()?), said)),
+        }
+        if Instant::now() >= deadline {
+            child.end();
+            return Ok((None, said));
+        }
+    }
+}
+
+/// Sends the lines of `pipe` until it is closed.
+fn send_lines(pipe: impl Read + Send + 'static, lines: Sender<String>) {
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if lines.send(line).is_err() {
+                break;
+            }
+        }
+    });
 }
 
 fn live() -> std::sync::MutexGuard<'static, Vec<Pid>> {

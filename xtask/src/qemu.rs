@@ -17,7 +17,7 @@ use clap::Args as ClapArgs;
 use guest::Guest;
 use machine::{Machine, Memory};
 use session::{Console, Session};
-use std::{io::IsTerminal, net::TcpListener, path::PathBuf, time::Duration};
+use std::{io::IsTerminal, net::TcpListener, path::PathBuf, process::Command, time::Duration};
 
 /// Where a debugger finds QEMU, unless another program is there.
 const GDB_PORT: u16 = 1234;
@@ -69,6 +69,13 @@ pub struct Args {
     extra: Vec<String>,
 }
 
+impl Args {
+    /// Returns the example to run and the CPU to run it on, unless that is not what is asked.
+    pub fn example(&self) -> Option<(&str, CpuModel)> {
+        self.name.as_deref().map(|name| (name, self.cpu))
+    }
+}
+
 /// Runs the command.
 pub fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::find()?;
@@ -81,7 +88,9 @@ pub fn run(args: &Args) -> Result<()> {
     let example = example::find(&workspace, name)?;
     let guest = guest(args, &example, &workspace)?;
     let qemu = setup::emulator::ensure(args.qemu.as_deref())?;
-    let elf = build(&workspace, name, args.debug)?;
+    let (mut build, elf) = build(&workspace, name, args.debug)?;
+    let status = build.status().context("cargo cannot be started")?;
+    ensure!(status.success(), "`{name}` does not build");
 
     let gdb_port = args.gdb.then(free_port).transpose()?;
     if let Some(port) = gdb_port {
@@ -150,22 +159,16 @@ fn guest(args: &Args, example: &Example, workspace: &Workspace) -> Result<Option
     Guest::new(&kernel, Some(&initrd), append, args.mem).map(Some)
 }
 
-/// Builds an example and returns its ELF file.
-pub fn build(workspace: &Workspace, example: &str, debug: bool) -> Result<PathBuf> {
-    let compiler = setup::compiler::ensure(workspace)?;
-    let mut build = compiler.cargo("build");
-    build.args(["--package", example]);
+/// Returns the command that builds an example, and the ELF file that it makes.
+pub fn build(workspace: &Workspace, example: &str, debug: bool) -> Result<(Command, PathBuf)> {
+    let mut command = setup::compiler::ensure()?.cargo("build");
+    command.args(["--package", example]);
     if !debug {
-        build.arg("--release");
+        command.arg("--release");
     }
-    let status = build.status().context("cargo cannot be started")?;
-    ensure!(status.success(), "`{example}` does not build");
     let profile = if debug { "debug" } else { "release" };
-    Ok(workspace
-        .target_dir
-        .join(compiler::TARGET)
-        .join(profile)
-        .join(example))
+    let folder = workspace.target_dir.join(compiler::TARGET).join(profile);
+    Ok((command, folder.join(example)))
 }
 
 /// Returns a port for the debugger.

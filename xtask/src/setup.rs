@@ -19,8 +19,9 @@ pub struct Args {}
 /// Runs the command.
 pub fn run(_: &Args) -> Result<()> {
     let workspace = Workspace::find()?;
-    compiler::ensure(&workspace)?;
-    emulator::ensure(None)?;
+    compiler::ensure()?;
+    let qemu = emulator::ensure(None)?;
+    eprintln!("setup: QEMU: {}", qemu.display());
     guests::ensure(&workspace, Images::Debian)?;
     Ok(())
 }

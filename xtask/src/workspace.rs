@@ -17,6 +17,8 @@ pub struct Workspace {
     pub target_dir: PathBuf,
     /// Every member.
     pub packages: Vec<Package>,
+    /// The oldest compiler that every member builds with.
+    pub msrv: String,
 }
 
 /// A member of the workspace.
@@ -53,6 +55,7 @@ struct RawPackage {
     name: String,
     manifest_path: PathBuf,
     features: serde_json::Map<String, serde_json::Value>,
+    rust_version: Option<String>,
 }
 
 impl Workspace {
@@ -68,12 +71,31 @@ impl Workspace {
         let metadata: Metadata =
             serde_json::from_slice(&output.stdout).context("unexpected `cargo metadata`")?;
         let root = metadata.workspace_root;
-        let packages = metadata.packages.into_iter();
+        let msrv = metadata
+            .packages
+            .first()
+            .and_then(|package| package.rust_version.clone());
         Ok(Self {
-            packages: packages.map(|raw| Package::new(raw, &root)).collect(),
+            msrv: msrv.context("no rust-version in the workspace")?,
+            packages: metadata
+                .packages
+                .into_iter()
+                .map(|raw| Package::new(raw, &root))
+                .collect(),
             target_dir: metadata.target_directory,
             root,
         })
+    }
+
+    /// Returns the arguments that make cargo take the members of some kinds, and no others.
+    pub fn select(&self, kinds: &[Kind]) -> Vec<String> {
+        let chosen = self
+            .packages
+            .iter()
+            .filter(|package| kinds.contains(&package.kind));
+        chosen
+            .flat_map(|package| ["--package".to_owned(), package.name.clone()])
+            .collect()
     }
 
     /// Returns the members of one kind.

@@ -8,6 +8,9 @@ pub const RAM_START: u64 = 0x4000_0000;
 /// RAM the hypervisor keeps: QEMU's device tree, the image, the boot stack.
 pub const HYPERVISOR: Range<u64> = RAM_START..0x4400_0000;
 
+/// The end of that part, for stage-2 tables.
+pub const TABLES: Range<u64> = 0x4100_0000..HYPERVISOR.end;
+
 /// RAM from here to the end of the machine is the guest's.
 pub const GUEST_RAM_START: u64 = HYPERVISOR.end;
 
@@ -22,3 +25,12 @@ pub const UART: u64 = 0x0900_0000;
 
 /// virtio-mmio slot 31, the last: the log console. A guest gets neither the slot nor its page.
 pub const LOG_CONSOLE: u64 = 0x0a00_3e00;
+
+/// All of its registers.
+pub const UART_REGISTERS: Range<u64> = UART..UART + 0x1000;
+
+/// The GICv3 distributor.
+pub const GIC_DISTRIBUTOR: Range<u64> = 0x0800_0000..0x0801_0000;
+
+/// The GICv3 redistributor of the first CPU.
+pub const GIC_CPU_0: Range<u64> = 0x080a_0000..0x080c_0000;

@@ -26,15 +26,23 @@ use core::arch::asm;
 mod boot;
 pub mod console;
 mod critical;
+mod error;
 mod fatal;
+mod frames;
+mod guest;
 mod guest_tree;
+mod host;
 pub mod layout;
 pub mod log;
 mod power;
 mod ram;
 mod tree;
 
+pub use error::Error;
+pub use frames::Frames;
+pub use guest::GuestMemory;
 pub use guest_tree::{GuestTree, TreeError};
+pub use host::SingleCpu;
 pub use power::{power_off, restart};
 pub use ram::{GuestRam, NotInRam};
 pub use tree::{GuestImage, HostTree};
@@ -48,6 +56,8 @@ pub struct Machine {
     pub tree: HostTree,
     /// The part of RAM that the hypervisor leaves to guests.
     pub ram: GuestRam,
+    /// The part of its own that it keeps for stage-2 tables.
+    pub frames: Frames,
 }
 
 impl Machine {
@@ -67,7 +77,9 @@ impl Machine {
         }
         // SAFETY: called once, as our caller promises; QEMU told us where RAM ends.
         let ram = unsafe { GuestRam::new(ram.end) };
-        Ok(Self { tree, ram })
+        // SAFETY: called once; RAM reaches further than this, and `enable_mmu` mapped it.
+        let frames = unsafe { Frames::new() };
+        Ok(Self { tree, ram, frames })
     }
 }
 

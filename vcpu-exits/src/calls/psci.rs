@@ -1,4 +1,4 @@
-//! Calls of the Power State Coordination Interface (Arm DEN0022, to version 1.3).
+//! Calls of the Power State Coordination Features (Arm DEN0022, to version 1.3).
 
 use super::FunctionId;
 

@@ -1,5 +1,8 @@
 //! Function identifiers of the SMC Calling Convention (Arm DEN0028).
 
+use super::PsciFunction;
+use super::names::NAMES;
+
 /// An SMCCC function identifier: the lower half of the first register, never more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -85,6 +88,29 @@ impl FunctionId {
         }
     }
 
+    /// Returns Arm's (or the vendor's) name of the function, where this width of it has one.
+    pub fn name(self) -> Option<&'static str> {
+        if let Some(function) = PsciFunction::from_id(self) {
+            return Some(function.name());
+        }
+        let id = self.without_hint().0;
+        let row = NAMES.binary_search_by_key(&id, |row| row.0).ok()?;
+        NAMES.get(row).map(|row| row.1)
+    }
+
+    /// Returns the arguments of registers x1 to x6 as this call's convention has them.
+    pub const fn arguments(self, x: [u64; 7]) -> [u64; 6] {
+        let [_, a, b, c, d, e, f] = x;
+        [
+            self.argument(a),
+            self.argument(b),
+            self.argument(c),
+            self.argument(d),
+            self.argument(e),
+            self.argument(f),
+        ]
+    }
+
     /// Returns the argument as this call's convention has it: SMC32 takes the lower halves only.
     pub const fn argument(self, register: u64) -> u64 {
         if self.is_64bit() {
@@ -98,5 +124,40 @@ impl FunctionId {
 impl core::fmt::Debug for FunctionId {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "FunctionId({:#010x})", self.0)
+    }
+}
+
+impl core::fmt::Display for Owner {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Arch => "Arm architecture",
+            Self::Cpu => "CPU",
+            Self::Sip => "silicon vendor",
+            Self::Oem => "OEM",
+            Self::StandardSecure => "standard secure",
+            Self::StandardHypervisor => "standard hypervisor",
+            Self::VendorHypervisor => "vendor hypervisor",
+            Self::VendorEl3 => "vendor EL3",
+            Self::TrustedApp => "trusted application",
+            Self::TrustedOs => "trusted OS",
+            Self::Reserved => "reserved",
+        })
+    }
+}
+
+/// The name, or what the bits say: "fast 64-bit call 0x12 of the silicon vendor".
+impl core::fmt::Display for FunctionId {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if let Some(name) = self.name() {
+            return f.write_str(name);
+        }
+        let speed = if self.is_fast() { "fast" } else { "yielding" };
+        let width = if self.is_64bit() { 64 } else { 32 };
+        write!(
+            f,
+            "{speed} {width}-bit {} call {:#x}",
+            self.owner(),
+            self.number()
+        )
     }
 }

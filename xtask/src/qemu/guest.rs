@@ -47,10 +47,15 @@ impl Guest {
 
     /// Returns the guest, placed in a machine's RAM.
     pub fn new(kernel: &Path, initrd: Option<&Path>, append: &str, memory: Memory) -> Result<Self> {
-        let kernel_end = Self::KERNEL_ADDRESS + image_bytes(kernel)?;
-        let initrd_address = kernel_end.next_multiple_of(ALIGNMENT);
+        // The size comes from a file: whatever it says, the sum must not wrap.
+        let kernel_end = Self::KERNEL_ADDRESS.saturating_add(image_bytes(kernel)?);
+        let initrd_address = kernel_end
+            .checked_next_multiple_of(ALIGNMENT)
+            .unwrap_or(u64::MAX);
         let end = match initrd {
-            Some(initrd) => initrd_address + file_bytes(initrd, "initrd", "--initrd")?,
+            Some(initrd) => {
+                initrd_address.saturating_add(file_bytes(initrd, "initrd", "--initrd")?)
+            }
             None => kernel_end,
         };
         ensure!(
@@ -94,6 +99,21 @@ pub fn image_bytes(kernel: &Path) -> Result<u64> {
     Ok(word(&header, IMAGE_SIZE).max(file_bytes))
 }
 
+/// Returns an Image of these instructions.
+pub fn image_of(code: &[u32]) -> Vec<u8> {
+    const BRANCH_OVER_HEADER: u32 = 0x1400_0000 | (HEADER_BYTES / 4) as u32;
+    let mut image = vec![0; HEADER_BYTES];
+    image[..4].copy_from_slice(&BRANCH_OVER_HEADER.to_le_bytes());
+    image[MAGIC..][..MAGIC_BYTES.len()].copy_from_slice(MAGIC_BYTES);
+    image.extend(
+        code.iter()
+            .flat_map(|instruction| instruction.to_le_bytes()),
+    );
+    let image_bytes = image.len() as u64;
+    image[IMAGE_SIZE..][..8].copy_from_slice(&image_bytes.to_le_bytes());
+    image
+}
+
 fn word(header: &[u8; HEADER_BYTES], offset: usize) -> u64 {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&header[offset..offset + 8]);
@@ -109,4 +129,80 @@ fn file_bytes(path: &Path, what: &str, option: &str) -> Result<u64> {
         "the {what} {shown} is not a file; check what {option} names"
     );
     Ok(metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use tempfile::NamedTempFile;
+
+    const NOP: u32 = 0xd503_201f;
+
+    fn file(bytes: &[u8]) -> NamedTempFile {
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    /// An Image that takes more memory than its file has bytes.
+    fn image(image_bytes: u64) -> NamedTempFile {
+        let mut bytes = image_of(&[NOP]);
+        bytes[IMAGE_SIZE..][..8].copy_from_slice(&image_bytes.to_le_bytes());
+        file(&bytes)
+    }
+
+    fn refusal(kernel: &[u8]) -> String {
+        image_bytes(file(kernel).path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn image_of_code_branches_to_it_and_is_an_image() {
+        let bytes = image_of(&[NOP]);
+        assert_eq!(bytes[..4], 0x1400_0010_u32.to_le_bytes()); // b .+64
+        assert_eq!(bytes[64..], NOP.to_le_bytes());
+        assert_eq!(image_bytes(file(&bytes).path()).unwrap(), 68);
+    }
+
+    #[test]
+    fn initrd_comes_at_the_first_boundary_after_all_that_the_kernel_takes() {
+        let initrd = file(b"cpio");
+        let address = |image_bytes| {
+            let kernel = image(image_bytes);
+            let guest = Guest::new(kernel.path(), Some(initrd.path()), "", Memory::default());
+            guest.unwrap().initrd.unwrap().address
+        };
+        assert_eq!(address(1), 0x4440_0000);
+        assert_eq!(address(2 << 20), 0x4440_0000);
+        assert_eq!(address((2 << 20) + 1), 0x4460_0000);
+    }
+
+    #[test]
+    fn guest_has_to_fit_into_ram() {
+        let ram: Memory = "128M".parse().unwrap();
+        let room = ram.end() - Guest::KERNEL_ADDRESS;
+        assert!(Guest::new(image(room).path(), None, "", ram).is_ok());
+        let error = Guest::new(image(room + 1).path(), None, "", ram).unwrap_err();
+        assert!(error.to_string().contains("give --mem 129M"), "{error}");
+    }
+
+    #[test]
+    fn kernel_size_beyond_any_ram_is_an_error() {
+        let initrd = file(b"cpio");
+        for image_bytes in [u64::MAX, u64::MAX - Guest::KERNEL_ADDRESS] {
+            let kernel = image(image_bytes);
+            let guest = Guest::new(kernel.path(), Some(initrd.path()), "", Memory::default());
+            assert!(guest.unwrap_err().to_string().contains("--mem"));
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_image_is_told_apart() {
+        assert!(refusal(b"").contains("not an arm64 Image"));
+        assert!(refusal(&[0x1f, 0x8b, 8, 0]).contains("gunzip"));
+        assert!(refusal(b"\x7fELF").contains("not vmlinux"));
+        let mut old = image_of(&[NOP]);
+        old[TEXT_OFFSET + 2] = 8; // 0x8_0000
+        assert!(refusal(&old).contains("0x80000 after"));
+    }
 }

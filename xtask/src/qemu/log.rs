@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+const MALFORMED: &str = "malformed log frame; is the ELF file the one that runs?";
+
 /// A decoded frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
@@ -62,23 +64,23 @@ impl Decoder {
     }
 
     /// Hands every frame of `stream` to `sink`, until the stream ends. What is no frame gives one
-    /// warning, and decoding goes on after it.
+    /// warning; an encoding that marks where frames start goes on with the next.
     pub fn decode(&self, mut stream: impl Read, mut sink: impl FnMut(Line)) {
         let mut frames = self.table.new_stream_decoder();
         let mut buffer = [0; 4096];
-        let mut warned = false;
+        let (mut warned, mut lost) = (false, false);
         while let Ok(count @ 1..) = stream.read(&mut buffer) {
             frames.received(&buffer[..count]);
-            loop {
+            while !lost {
                 match frames.decode() {
                     Ok(frame) => sink(self.line(&frame)),
                     Err(DecodeError::UnexpectedEof) => break,
-                    Err(DecodeError::Malformed) if warned => {}
                     Err(DecodeError::Malformed) => {
+                        if !warned {
+                            sink(Line::warning(MALFORMED));
+                        }
                         warned = true;
-                        sink(Line::warning(
-                            "malformed log frame; is the ELF file the one that runs?",
-                        ));
+                        lost = !self.table.encoding().can_recover();
                     }
                 }
             }
@@ -163,5 +165,102 @@ impl fmt::Display for Line {
         self.location
             .iter()
             .try_for_each(|location| write!(f, "  {location}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    /// rzCOBS of a frame that is nothing but the index of its format string: 2, then 3.
+    const UP: &[u8] = &[2, 0x7e, 0];
+    const DOWN: &[u8] = &[3, 0x7e, 0];
+    /// A frame that promises more bytes than it has.
+    const BROKEN: &[u8] = &[0xff, 0];
+
+    /// A symbol's address is the index of its format string.
+    const SYMBOLS: [&str; 4] = [
+        "_defmt_version_ = 4",
+        "_defmt_encoding_ = rzcobs",
+        r#"{"package":"p","tag":"defmt_info","data":"up","disambiguator":"1","crate_name":"p"}"#,
+        r#"{"package":"p","tag":"defmt_error","data":"down","disambiguator":"2","crate_name":"p"}"#,
+    ];
+
+    /// An ELF64 file with a section and symbols in it, at 0, 1, 2… (System V gABI).
+    fn elf(section: &str, symbols: &[&str]) -> tempfile::NamedTempFile {
+        const HEADER_BYTES: u64 = 64;
+        let mut names = vec![0];
+        let mut name = |text: &str| {
+            let offset = names.len() as u32;
+            names.extend_from_slice(text.as_bytes());
+            names.push(0);
+            offset
+        };
+        let section = name(section);
+        let mut table = vec![0; 24];
+        for (address, symbol) in (0_u64..).zip(symbols) {
+            table.extend(name(symbol).to_le_bytes());
+            table.extend([0x11, 0, 1, 0]); // a global object in section 1
+            table.extend([address, 1].map(u64::to_le_bytes).concat());
+        }
+        names.resize(names.len().next_multiple_of(8), 0); // what follows is read in place
+        let sections = HEADER_BYTES + (names.len() + table.len()) as u64;
+
+        let mut bytes = b"\x7fELF\x02\x01\x01".to_vec(); // 64 bits, little-endian
+        bytes.resize(16, 0);
+        bytes.extend([2, 183, 1, 0].map(|half: u16| half.to_le_bytes()).concat()); // Arm, executable
+        bytes.extend([0, 0, sections].map(u64::to_le_bytes).concat());
+        bytes.extend([0; 4]);
+        bytes.extend(
+            [64, 0, 0, 64, 4, 2]
+                .map(|half: u16| half.to_le_bytes())
+                .concat(),
+        );
+        bytes.extend(&names);
+        bytes.extend(&table);
+        let (at, size) = (HEADER_BYTES, names.len() as u64);
+        for (name, kind, offset, size, link, entry) in [
+            (0, 0_u32, 0, 0, 0_u32, 0_u64),
+            (section, 1, HEADER_BYTES, 1, 0, 0),
+            (0, 3, at, size, 0, 0),
+            (0, 2, at + size, table.len() as u64, 2, 24),
+        ] {
+            bytes.extend([name, kind].map(u32::to_le_bytes).concat());
+            bytes.extend([0, 0, offset, size].map(u64::to_le_bytes).concat());
+            bytes.extend([link, 1].map(u32::to_le_bytes).concat());
+            bytes.extend([1, entry].map(u64::to_le_bytes).concat());
+        }
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&bytes).unwrap();
+        file
+    }
+
+    fn decoded(stream: &[&[u8]]) -> Vec<String> {
+        let decoder = Decoder::new(elf(".defmt", &SYMBOLS).path(), Path::new("/"));
+        let mut lines = Vec::new();
+        let decoder = decoder.unwrap().unwrap();
+        decoder.decode(stream.concat().as_slice(), |line| {
+            lines.push(line.to_string())
+        });
+        lines
+    }
+
+    #[test]
+    fn frames_are_decoded_with_their_level() {
+        assert_eq!(decoded(&[UP, DOWN]), ["INFO  up", "ERROR down"]);
+    }
+
+    #[test]
+    fn malformed_frames_give_one_warning_and_decoding_goes_on() {
+        let warning = format!("WARN  {MALFORMED}");
+        let lines = decoded(&[UP, BROKEN, BROKEN, DOWN, BROKEN]);
+        assert_eq!(lines, ["INFO  up", &warning, "ERROR down"]);
+    }
+
+    #[test]
+    fn program_without_log_statements_has_no_decoder() {
+        let decoder = Decoder::new(elf(".text", &[]).path(), Path::new("/"));
+        assert!(decoder.unwrap().is_none());
     }
 }

@@ -58,6 +58,12 @@ impl Memory {
     }
 }
 
+impl Default for Memory {
+    fn default() -> Self {
+        Self(1 << 30)
+    }
+}
+
 impl FromStr for Memory {
     type Err = String;
 
@@ -71,7 +77,7 @@ impl FromStr for Memory {
         let number: u64 = digits
             .parse()
             .map_err(|_| format!("`{digits}` is not a number"))?;
-        let mib = number.checked_mul(scale).unwrap_or(u64::MAX);
+        let mib = number.saturating_mul(scale);
         if !(Self::LEAST_MIB..=Self::MOST_MIB).contains(&mib) {
             let (least, most) = (Self::LEAST_MIB, Self::MOST_MIB >> 10);
             return Err(format!("RAM is from {least}M to {most}G"));
@@ -81,16 +87,11 @@ impl FromStr for Memory {
 }
 
 impl Machine {
-    /// Returns QEMU's arguments; log frames go to the socket `log`.
+    /// Returns QEMU's arguments; log frames go to the file `log`.
     pub fn arguments(&self, uart: Uart, log: &Path) -> Vec<OsString> {
-        let cpu = match self.cpu {
-            // The architected PAuth algorithm takes QEMU four times longer, to the same effect.
-            CpuModel::Max => "max,pauth-impdef=on",
-            other => other.name(),
-        };
         let mut list = Arguments::default();
         list.pair("-machine", "virt,virtualization=on,gic-version=3");
-        list.pair("-cpu", cpu);
+        list.pair("-cpu", self.cpu.argument());
         list.pair("-smp", self.smp.to_string());
         list.pair("-m", format!("{}M", self.memory.mib()));
         list.pair("-display", "none");
@@ -102,7 +103,7 @@ impl Machine {
                 list.pair("-monitor", "none");
             }
         }
-        list.pair("-chardev", option("socket,id=vcpulog,path=", log));
+        list.pair("-chardev", option("file,id=vcpulog,path=", log));
         // The last of the 32: its registers are at 0x0a00_3e00, and no guest is shown it.
         list.pair("-device", "virtio-serial-device,bus=virtio-mmio-bus.31");
         list.pair("-device", "virtconsole,chardev=vcpulog");
@@ -161,4 +162,106 @@ fn option(head: &str, value: impl AsRef<Path>) -> OsString {
         whole.push(part);
     }
     whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qemu::guest::Placed;
+
+    fn machine() -> Machine {
+        Machine {
+            cpu: CpuModel::CortexA53,
+            smp: 2,
+            memory: Memory::default(),
+            elf: "hello".into(),
+            guest: None,
+            icount: false,
+            gdb_port: None,
+            extra: Vec::new(),
+        }
+    }
+
+    fn line(machine: &Machine, uart: Uart) -> String {
+        let arguments = machine.arguments(uart, Path::new("/tmp/log"));
+        let arguments = arguments.iter().map(|argument| argument.to_str().unwrap());
+        arguments.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn memory_is_given_with_a_unit() {
+        assert_eq!("1G".parse(), Ok(Memory::default()));
+        assert_eq!("512M".parse::<Memory>().unwrap().mib(), 512);
+        for wrong in [
+            "",
+            "G",
+            "1",
+            "1K",
+            "1.5G",
+            "-1G",
+            "64M",
+            "256G",
+            "99999999999999999999G",
+        ] {
+            assert!(wrong.parse::<Memory>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn plain_machine_starts_at_el2_with_log_and_uart() {
+        let expected = "-machine virt,virtualization=on,gic-version=3 -cpu cortex-a53 -smp 2 -m 1024M \
+            -display none -nic none -serial stdio -monitor none \
+            -chardev file,id=vcpulog,path=/tmp/log \
+            -device virtio-serial-device,bus=virtio-mmio-bus.31 -device virtconsole,chardev=vcpulog \
+            -kernel hello";
+        assert_eq!(line(&machine(), Uart::Pipes), expected);
+    }
+
+    #[test]
+    fn user_at_a_terminal_has_the_monitor() {
+        let line = line(&machine(), Uart::Terminal);
+        assert!(
+            line.contains("-serial mon:stdio") && !line.contains("-monitor"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn options_come_before_the_users_own() {
+        let machine = Machine {
+            cpu: CpuModel::Max,
+            icount: true,
+            gdb_port: Some(1234),
+            extra: vec!["-machine".into(), "virtualization=off".into()],
+            ..machine()
+        };
+        let line = line(&machine, Uart::Pipes);
+        assert!(line.contains("-cpu max,pauth-impdef=on "), "{line}");
+        let end =
+            "-icount shift=0,sleep=off -S -gdb tcp:127.0.0.1:1234 -machine virtualization=off";
+        assert!(line.ends_with(end), "{line}");
+    }
+
+    #[test]
+    fn comma_in_a_guest_value_stays_in_it() {
+        let guest = Guest {
+            kernel: "/a,b/Image".into(),
+            initrd: Some(Placed {
+                path: "/i,j".into(),
+                address: 0x4600_0000,
+            }),
+            append: "console=ttyAMA0,115200 quiet".into(),
+        };
+        let line = line(
+            &Machine {
+                guest: Some(guest),
+                ..machine()
+            },
+            Uart::Pipes,
+        );
+        let end = "-device guest-loader,addr=0x44200000,kernel=/a,,b/Image,\
+            bootargs=console=ttyAMA0,,115200 quiet \
+            -device guest-loader,addr=0x46000000,initrd=/i,,j";
+        assert!(line.ends_with(end), "{line}");
+    }
 }

@@ -1,6 +1,6 @@
 //! The expected transcript of a run, compared as the run goes on.
 
-use super::transcript::Transcript;
+use super::{log::Line, transcript::Transcript};
 use crate::example::{Step, Test};
 
 /// The steps of a test that are still to come.
@@ -10,8 +10,10 @@ pub struct Script<'a> {
     never: &'a [String],
     /// How much of the console was matched, in bytes.
     console_seen: usize,
-    /// How many log lines were matched.
-    log_seen: usize,
+    /// How much of the console was searched for what it should not show, in bytes.
+    console_searched: usize,
+    /// The same of the log, in lines.
+    log_searched: usize,
 }
 
 impl<'a> Script<'a> {
@@ -25,20 +27,13 @@ impl<'a> Script<'a> {
             log,
             never,
             console_seen: 0,
-            log_seen: 0,
+            console_searched: 0,
+            log_searched: 0,
         }
     }
 
     /// Matches what is new, and returns what is to be typed now.
     pub fn advance(&mut self, transcript: &Transcript) -> Option<String> {
-        while let [first, rest @ ..] = self.log {
-            let mut lines = transcript.log.iter().skip(self.log_seen);
-            let Some(skipped) = lines.position(|line| line.to_string().contains(first)) else {
-                break;
-            };
-            self.log_seen += skipped + 1;
-            self.log = rest;
-        }
         while let [first, rest @ ..] = self.steps {
             match first {
                 Step::Send(line) => {
@@ -55,27 +50,127 @@ impl<'a> Script<'a> {
         None
     }
 
-    /// Returns what was shown and never should be.
-    pub fn forbidden(&self, transcript: &Transcript) -> Option<&'a str> {
-        let shown = |text: &&String| {
-            let mut log = transcript.log.iter();
-            transcript.console.contains(text.as_str())
-                || log.any(|line| line.to_string().contains(text.as_str()))
-        };
-        self.never.iter().find(shown).map(String::as_str)
+    /// Returns what was shown since the last call and never should be.
+    pub fn forbidden(&mut self, transcript: &Transcript) -> Option<&'a str> {
+        let longest = self.never.iter().map(String::len).max()?;
+        let console = &transcript.console;
+        let log: Vec<_> = transcript.log[self.log_searched..]
+            .iter()
+            .map(Line::to_string)
+            .collect();
+        // What was shown in part before.
+        let mut start = self.console_searched.saturating_sub(longest);
+        while !console.is_char_boundary(start) {
+            start -= 1;
+        }
+        let (new, never) = (&console[start..], self.never.iter().map(String::as_str));
+        (self.console_searched, self.log_searched) = (console.len(), transcript.log.len());
+        never
+            .into_iter()
+            .find(|text| new.contains(text) || log.iter().any(|line| line.contains(text)))
     }
 
-    /// Returns what is missing.
-    pub fn missing(&self) -> Option<String> {
-        let step = self.steps.first().map(|step| match step {
-            Step::Expect(text) => format!("the console never showed `{text}`"),
-            Step::Send(line) => format!("`{line}` was never typed"),
-        });
-        let log = || {
-            self.log
-                .first()
-                .map(|text| format!("the log never showed `{text}`"))
-        };
-        step.or_else(log)
+    /// Returns what is missing at the end of the run.
+    pub fn missing(&self, transcript: &Transcript) -> Option<String> {
+        match self.steps.first() {
+            Some(Step::Expect(text)) => return Some(format!("the console never showed `{text}`")),
+            Some(Step::Send(line)) => return Some(format!("`{line}` was never typed")),
+            None => {}
+        }
+        let mut lines = transcript.log.iter();
+        let mut texts = self.log.iter();
+        let missing = texts.find(|text| !lines.any(|line| line.to_string().contains(*text)))?;
+        Some(format!("the log never showed `{missing}`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::qemu::log::Level;
+    use std::time::Duration;
+
+    fn test(steps: &[Step]) -> Test {
+        let steps = steps.to_vec();
+        Test {
+            steps,
+            ..Test::plain(Duration::ZERO)
+        }
+    }
+
+    fn expect(text: &str) -> Step {
+        Step::Expect(text.into())
+    }
+
+    fn logged(messages: &[&str]) -> Transcript {
+        let mut transcript = Transcript::default();
+        for message in messages {
+            transcript.log(Line {
+                level: Some(Level::Info),
+                timestamp: None,
+                message: (*message).to_owned(),
+                location: None,
+            });
+        }
+        transcript
+    }
+
+    #[test]
+    fn line_is_typed_once_and_only_after_what_comes_before() {
+        let test = test(&[expect("# "), Step::Send("uname".into()), expect("Linux")]);
+        let mut script = Script::new(&test);
+        let mut transcript = Transcript::default();
+        transcript.console(b"Linux boots\n~ #");
+        assert_eq!(script.advance(&transcript), None);
+        transcript.console(b" ");
+        assert_eq!(script.advance(&transcript).as_deref(), Some("uname\n"));
+        assert_eq!(script.advance(&transcript), None);
+        let missing = script.missing(&transcript);
+        assert_eq!(missing.as_deref(), Some("the console never showed `Linux`"));
+        transcript.console(b"uname\r\nLinux\r\n");
+        assert_eq!(script.advance(&transcript), None);
+        assert_eq!(script.missing(&transcript), None);
+    }
+
+    #[test]
+    fn expectations_do_not_overlap() {
+        let test = test(&[expect("aa"), expect("aa")]);
+        let mut script = Script::new(&test);
+        let mut transcript = Transcript::default();
+        transcript.console(b"aaa");
+        script.advance(&transcript);
+        assert!(script.missing(&transcript).is_some());
+        transcript.console(b"a");
+        script.advance(&transcript);
+        assert_eq!(script.missing(&transcript), None);
+    }
+
+    #[test]
+    fn log_is_matched_in_order() {
+        let log = vec!["hvc".to_owned(), "off".to_owned()];
+        let test = Test { log, ..test(&[]) };
+        let script = Script::new(&test);
+        assert_eq!(
+            script.missing(&logged(&["exit: hvc", "noise", "exit: off"])),
+            None
+        );
+        let missing = script.missing(&logged(&["exit: off", "exit: hvc"]));
+        assert_eq!(missing.as_deref(), Some("the log never showed `off`"));
+    }
+
+    #[test]
+    fn forbidden_text_is_found_across_two_reads_and_in_the_log() {
+        let never = vec!["panic".to_owned()];
+        let test = Test { never, ..test(&[]) };
+        let mut script = Script::new(&test);
+        let mut transcript = logged(&["all is well"]);
+        transcript.console("é pan".as_bytes());
+        assert_eq!(script.forbidden(&transcript), None);
+        transcript.console(b"ic");
+        assert_eq!(script.forbidden(&transcript), Some("panic"));
+        assert_eq!(
+            Script::new(&test).forbidden(&logged(&["a panic"])),
+            Some("panic")
+        );
     }
 }

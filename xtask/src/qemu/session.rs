@@ -9,11 +9,15 @@ use super::{
 use crate::process::{Group, Guarded};
 use anyhow::{Context, Result, bail};
 use std::{
+    fs::File,
     io::{self, IsTerminal, Read, Write},
-    os::unix::net::{UnixListener, UnixStream},
     path::Path,
     process::{ChildStdin, Command, ExitStatus, Stdio},
-    sync::mpsc::{self, RecvTimeoutError, Sender},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -22,6 +26,8 @@ use std::{
 const LAST_LINES: usize = 20;
 /// How often we look whether QEMU ended.
 const POLL: Duration = Duration::from_millis(50);
+/// How often we look whether the log grew: lines of log and console come in their order.
+const LOG_POLL: Duration = Duration::from_millis(2);
 
 /// What to run, and for how long.
 pub struct Session<'a> {
@@ -101,9 +107,9 @@ impl Outcome {
 /// Runs QEMU until it ends, or until we end it.
 pub fn run(session: &Session<'_>, mut console: Console<'_, '_>) -> Result<Outcome> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-    let socket = folder.path().join("log");
-    let listener = UnixListener::bind(&socket)
-        .with_context(|| format!("cannot listen on {}", socket.display()))?;
+    let path = folder.path().join("log");
+    File::create(&path).context("cannot make the log's file")?;
+    let log = File::open(&path).context("cannot read the log's file")?;
     let decoder = Decoder::new(&session.machine.elf, session.root)?;
 
     let at_terminal = matches!(console, Console::Terminal);
@@ -113,7 +119,7 @@ pub fn run(session: &Session<'_>, mut console: Console<'_, '_>) -> Result<Outcom
         Uart::Pipes
     };
     let mut command = Command::new(session.qemu);
-    command.args(session.machine.arguments(uart, &socket));
+    command.args(session.machine.arguments(uart, &path));
     if !at_terminal {
         command
             .stdin(stdin_for(&console))
@@ -128,6 +134,7 @@ pub fn run(session: &Session<'_>, mut console: Console<'_, '_>) -> Result<Outcom
     let mut qemu = Guarded::spawn(&mut command, group)?;
 
     let (sender, events) = mpsc::channel();
+    let ended = Arc::new(AtomicBool::new(false));
     let mut typist = qemu.child().stdin.take();
     let readers = [
         qemu.child()
@@ -138,7 +145,7 @@ pub fn run(session: &Session<'_>, mut console: Console<'_, '_>) -> Result<Outcom
             .stderr
             .take()
             .map(|pipe| copy(pipe, sender.clone(), Event::Emulator)),
-        Some(receive_log(listener, decoder, sender)),
+        decoder.map(|decoder| receive_log(log, decoder, Arc::clone(&ended), sender)),
     ];
 
     let start = Instant::now();
@@ -146,6 +153,8 @@ pub fn run(session: &Session<'_>, mut console: Console<'_, '_>) -> Result<Outcom
     let mut ending = None;
     loop {
         match events.recv_timeout(POLL) {
+            // What QEMU says once we end it is about that.
+            Ok(Event::Emulator(_)) if ending.is_some() => {}
             Ok(event) => {
                 take(event, &mut transcript, &console);
                 if let Console::Scripted(script) = &mut console {
@@ -160,19 +169,15 @@ pub fn run(session: &Session<'_>, mut console: Console<'_, '_>) -> Result<Outcom
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {}
         }
-        if ending.is_some() {
-            continue;
+        if ending.is_none() {
+            if let Some(status) = qemu.try_wait()? {
+                ending = Some(Ending::Status(status));
+            } else if let Some(limit) = session.timeout.filter(|limit| start.elapsed() >= *limit) {
+                qemu.end();
+                ending = Some(Ending::TimedOut(limit));
+            }
         }
-        if let Some(status) = qemu.try_wait()? {
-            ending = Some(Ending::Status(status));
-        } else if let Some(limit) = session.timeout.filter(|limit| start.elapsed() >= *limit) {
-            qemu.end();
-            ending = Some(Ending::TimedOut(limit));
-        }
-        if ending.is_some() {
-            // A QEMU that never connected would leave the log's reader waiting.
-            drop(UnixStream::connect(&socket));
-        }
+        ended.store(ending.is_some(), Ordering::Release);
     }
     for reader in readers.into_iter().flatten() {
         let _ = reader.join();
@@ -255,22 +260,36 @@ fn copy(
 }
 
 fn receive_log(
-    listener: UnixListener,
-    decoder: Option<Decoder>,
+    file: File,
+    decoder: Decoder,
+    ended: Arc<AtomicBool>,
     events: Sender<Event>,
 ) -> JoinHandle<()> {
     thread::spawn(move || {
-        let Ok((mut stream, _)) = listener.accept() else {
-            return;
-        };
-        match decoder {
-            Some(decoder) => decoder.decode(stream, |line| {
-                // Sending fails only when nobody waits for the run any more.
-                let _ = events.send(Event::Log(line));
-            }),
-            None => {
-                let _ = io::copy(&mut stream, &mut io::sink());
+        decoder.decode(Growing { file, ended }, |line| {
+            // Sending fails only when nobody waits for the run any more.
+            let _ = events.send(Event::Log(line));
+        });
+    })
+}
+
+/// A file that QEMU writes while we read. A socket or a pipe would lose what we do not take at
+/// once: an emergency write is not tried again.
+struct Growing {
+    file: File,
+    /// Whether QEMU is gone, so that the end of the file is the end.
+    ended: Arc<AtomicBool>,
+}
+
+impl Read for Growing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            // Before the read: what was written until then is read.
+            let ended = self.ended.load(Ordering::Acquire);
+            match self.file.read(buffer)? {
+                0 if !ended => thread::sleep(LOG_POLL),
+                count => return Ok(count),
             }
         }
-    })
+    }
 }

@@ -11,7 +11,10 @@ pub struct Transcript {
     pub log: Vec<Line>,
     /// Whole lines of both, as they came.
     lines: Vec<String>,
+    /// The line that QEMU has not ended yet.
+    emulator: String,
     escape: Escape,
+    /// Bytes of a character that is not whole yet.
     undecoded: Vec<u8>,
 }
 
@@ -53,8 +56,11 @@ impl Transcript {
 
     /// Takes what QEMU itself said.
     pub fn emulator(&mut self, bytes: &[u8]) {
-        self.lines
-            .extend(String::from_utf8_lossy(bytes).lines().map(str::to_owned));
+        self.emulator.push_str(&String::from_utf8_lossy(bytes));
+        if let Some((whole, rest)) = self.emulator.rsplit_once('\n') {
+            self.lines.extend(whole.lines().map(str::to_owned));
+            self.emulator = rest.to_owned();
+        }
     }
 
     /// Takes a log line.
@@ -68,6 +74,11 @@ impl Transcript {
         self.log
             .iter()
             .filter(|line| line.level == Some(Level::Error))
+    }
+
+    /// Returns the whole lines of both, as they came.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
     }
 
     /// Returns the last lines, one below the other, indented.
@@ -99,5 +110,39 @@ impl Escape {
             (Self::Text, 0x07) => (Self::None, false),
             (Self::Text, _) => (Self::Text, false),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn console_of(chunks: &[&[u8]]) -> Transcript {
+        let mut transcript = Transcript::default();
+        chunks.iter().for_each(|chunk| transcript.console(chunk));
+        transcript
+    }
+
+    #[test]
+    fn escape_sequences_are_left_out_even_when_split() {
+        let transcript = console_of(&[b"\x1b[1;3", b"2mgreen\x1b", b"[0m ~ # \x1b[6nx\r\n"]);
+        assert_eq!(transcript.console, "green ~ # x\n");
+        assert_eq!(console_of(&[b"\x1b]0;title\x07a\x1b(Bb"]).console, "ab");
+    }
+
+    #[test]
+    fn character_split_between_two_reads_is_whole() {
+        assert_eq!(console_of(&[b"\xc3", b"\xa9"]).console, "é");
+        assert_eq!(console_of(&[b"a\xffb"]).console, "a\u{fffd}b");
+    }
+
+    #[test]
+    fn last_lines_are_of_console_emulator_and_log_and_end_with_the_unfinished() {
+        let mut transcript = console_of(&[b"one\r\ntw"]);
+        transcript.emulator(b"qemu: od");
+        transcript.emulator(b"d\n");
+        transcript.console(b"o\r\nthr");
+        assert_eq!(transcript.lines(), ["one", "qemu: odd", "two"]);
+        assert_eq!(transcript.last_lines(2), "    two\n    thr\n");
     }
 }

@@ -1,8 +1,8 @@
 //! The compiler for the target, by the first way that works here.
 
 use super::host::{self, Wanted};
-use crate::workspace::{self, Workspace};
-use anyhow::{Context, Result, bail};
+use crate::workspace;
+use anyhow::{Context, Result, bail, ensure};
 use std::{
     env,
     ffi::OsString,
@@ -22,7 +22,7 @@ const FORCED: &str = "VCPU_TARGET_SOURCE";
 
 /// rustup waits this long for a silent server, and we for rustup.
 const RUSTUP_PATIENCE_S: &str = "5";
-const RUSTUP_LIMIT: Duration = Duration::from_secs(90);
+const RUSTUP_LIMIT: Duration = Duration::from_secs(180);
 
 const DEBIAN: Wanted = Wanted {
     what: "a compiler with the sources of its standard library",
@@ -112,17 +112,17 @@ impl Compiler {
 }
 
 /// Returns the compiler, set up first if need be. Says once which it is.
-pub fn ensure(workspace: &Workspace) -> Result<Compiler> {
+pub fn ensure() -> Result<Compiler> {
     static CHOSEN: OnceLock<Compiler> = OnceLock::new();
     if let Some(chosen) = CHOSEN.get() {
         return Ok(chosen.clone());
     }
-    let chosen = choose(workspace)?;
+    let chosen = choose()?;
     eprintln!("setup: target {TARGET}: {chosen}");
     Ok(CHOSEN.get_or_init(|| chosen).clone())
 }
 
-fn choose(workspace: &Workspace) -> Result<Compiler> {
+fn choose() -> Result<Compiler> {
     let forced = env::var(FORCED).ok();
     if let Some(name) = &forced
         && !Source::ORDER.iter().any(|source| source.name() == name)
@@ -135,9 +135,13 @@ fn choose(workspace: &Workspace) -> Result<Compiler> {
         if forced.as_ref().is_some_and(|name| name != source.name()) {
             continue;
         }
-        match attempt(source, workspace) {
+        match attempt(source) {
             Ok(compiler) => return Ok(compiler),
-            Err(error) => refusals.push_str(&format!("\n  {}: {error:#}", source.name())),
+            Err(error) => {
+                let error = format!("not {}: {error:#}", source.name());
+                eprintln!("setup: {}", error.lines().next().unwrap_or_default());
+                refusals.push_str(&format!("\n{}", error.trim_end()));
+            }
         }
     }
     bail!(
@@ -146,73 +150,113 @@ fn choose(workspace: &Workspace) -> Result<Compiler> {
     )
 }
 
-fn attempt(source: Source, workspace: &Workspace) -> Result<Compiler> {
+fn attempt(source: Source) -> Result<Compiler> {
     match source {
-        Source::Installed => has_target("rustc")?,
+        Source::Installed => has_target()?,
         Source::Rustup => {
-            add_target(None)?;
-            has_target("rustc")?;
+            host::run(rustup()?.args(["target", "add", TARGET]), RUSTUP_LIMIT)?;
+            has_target()?;
         }
         Source::BuildStd => {
             let sources = sysroot()?.join("lib/rustlib/src/rust");
             has_std_sources(&sources).context("`rustup component add rust-src` would add them")?;
         }
-        Source::Debian => return debian(workspace),
+        Source::Debian => return debian(),
     }
     Ok(Compiler::of_toolchain(source))
 }
 
-/// Returns an error unless `rustc` has a `core` for the target.
-fn has_target(rustc: &str) -> Result<()> {
-    let folder = query(rustc, &["--print", "target-libdir", "--target", TARGET])?;
-    let files = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+/// Returns an error unless the active toolchain has a `core` for the target.
+fn has_target() -> Result<()> {
+    has_core(&rustc(&["--print", "target-libdir", "--target", TARGET])?)
+}
+
+fn has_core(folder: &str) -> Result<()> {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names = files.map(|file| file.file_name().to_string_lossy().into_owned());
-    match names.any(|name| name.starts_with("libcore-")) {
-        true => Ok(()),
-        false => bail!("the toolchain has no libcore in {folder}"),
-    }
+    ensure!(
+        names.any(|name| name.starts_with("libcore-")),
+        "there is no libcore in {folder}"
+    );
+    Ok(())
 }
 
-/// Lets rustup add the target to the active toolchain, or to another.
-pub fn add_target(toolchain: Option<&str>) -> Result<()> {
-    let mut rustup = patient_rustup()?;
-    rustup.args(["target", "add", TARGET]);
-    if let Some(toolchain) = toolchain {
-        rustup.args(["--toolchain", toolchain]);
-    }
-    host::run(&mut rustup, RUSTUP_LIMIT)
-}
-
-/// Returns a rustup that gives up on a silent server.
-pub fn patient_rustup() -> Result<Command> {
+/// Returns rustup, told to give up on a silent server.
+pub fn rustup() -> Result<Command> {
     let rustup = host::find_program("rustup").context("there is no rustup in PATH")?;
     let mut command = Command::new(rustup);
     command.env("RUSTUP_DOWNLOAD_TIMEOUT", RUSTUP_PATIENCE_S);
     command.env("RUSTUP_MAX_RETRIES", "0");
+    command.env("RUSTUP_AUTO_INSTALL", "0");
     Ok(command)
 }
 
+/// Makes sure that the active toolchain has clippy and rustfmt.
+pub fn ensure_lints() -> Result<()> {
+    let has = |tool| query(Command::new(workspace::cargo()).args([tool, "--version"])).is_ok();
+    if has("clippy") && has("fmt") {
+        return Ok(());
+    }
+    let mut add = rustup().context("clippy or rustfmt is missing; install them")?;
+    host::run(
+        add.args(["component", "add", "clippy", "rustfmt"]),
+        RUSTUP_LIMIT,
+    )
+}
+
+/// Makes sure that rustup has the toolchain of that version.
+pub fn ensure_toolchain(version: &str) -> Result<()> {
+    if run_rustc(version, &["--version"]).is_ok() {
+        return Ok(());
+    }
+    let mut install = rustup()?;
+    install.args([
+        "toolchain",
+        "install",
+        version,
+        "--profile",
+        "minimal",
+        "--no-self-update",
+    ]);
+    host::run(&mut install, RUSTUP_LIMIT)
+}
+
+/// Makes sure that rustup's toolchain of that version has the target.
+pub fn ensure_target_of(version: &str) -> Result<()> {
+    let arguments = ["--print", "target-libdir", "--target", TARGET];
+    if run_rustc(version, &arguments)
+        .and_then(|folder| has_core(&folder))
+        .is_ok()
+    {
+        return Ok(());
+    }
+    host::run(
+        rustup()?.args(["target", "add", TARGET, "--toolchain", version]),
+        RUSTUP_LIMIT,
+    )
+}
+
+fn run_rustc(version: &str, arguments: &[&str]) -> Result<String> {
+    query(rustup()?.args(["run", version, "rustc"]).args(arguments))
+}
+
 /// Returns Debian's compiler, installed first if it is missing.
-fn debian(workspace: &Workspace) -> Result<Compiler> {
+fn debian() -> Result<Compiler> {
     let [cargo, rustc, rustdoc] =
         ["cargo", "rustc", "rustdoc"].map(|name| format!("/usr/bin/{name}"));
     let sources = || -> Result<()> {
-        let version = query(&rustc, &["--version"])?;
-        let sysroot = PathBuf::from(query(&rustc, &["--print", "sysroot"])?);
-        has_std_sources(&sysroot.join("lib/rustlib/src/rust")).with_context(|| version)
+        let sysroot = query(Command::new(&rustc).args(["--print", "sysroot"]))?;
+        has_std_sources(&Path::new(&sysroot).join("lib/rustlib/src/rust"))
     };
     if sources().is_err() || linker().is_none() {
         host::install(&DEBIAN)?;
         sources()?;
     }
     let linker = linker().context("there is neither rust-lld nor ld.lld")?;
-    // Apart from what another compiler built: cargo tells those two apart only by rebuilding.
-    let target_dir = workspace.target_dir.clone();
     let variables = vec![
         ("RUSTC_BOOTSTRAP", "1".into()),
         ("RUSTC", rustc.into()),
         ("RUSTDOC", rustdoc.into()),
-        ("CARGO_TARGET_DIR", target_dir.into()),
         (
             "CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER",
             linker.into(),
@@ -227,7 +271,7 @@ fn debian(workspace: &Workspace) -> Result<Compiler> {
 
 /// Returns a linker for ELF files of any architecture: the toolchain's, else LLVM's.
 fn linker() -> Option<PathBuf> {
-    let host = query("rustc", &["--print", "host-tuple"]).ok()?;
+    let host = rustc(&["--print", "host-tuple"]).ok()?;
     let own = sysroot()
         .ok()?
         .join("lib/rustlib")
@@ -239,7 +283,7 @@ fn linker() -> Option<PathBuf> {
 }
 
 fn sysroot() -> Result<PathBuf> {
-    Ok(query("rustc", &["--print", "sysroot"])?.into())
+    Ok(rustc(&["--print", "sysroot"])?.into())
 }
 
 fn has_std_sources(folder: &Path) -> Result<()> {
@@ -253,22 +297,21 @@ fn has_std_sources(folder: &Path) -> Result<()> {
     }
 }
 
-/// Returns the one line that a compiler answers.
-fn query(rustc: &str, arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new(rustc);
-    command
-        .args(arguments)
-        .stdin(Stdio::null())
-        .env("RUSTUP_AUTO_INSTALL", "0");
-    let output = command
-        .output()
-        .with_context(|| format!("cannot start {rustc}"))?;
-    if !output.status.success() {
-        bail!(
-            "`{}` failed: {}",
-            host::shown(&command),
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
+/// Asks the active toolchain's compiler.
+fn rustc(arguments: &[&str]) -> Result<String> {
+    query(
+        Command::new("rustc")
+            .args(arguments)
+            .env("RUSTUP_AUTO_INSTALL", "0"),
+    )
+}
+
+/// Returns the one line that a command answers.
+fn query(command: &mut Command) -> Result<String> {
+    let output = command.stdin(Stdio::null()).output();
+    let shown = host::shown(command);
+    let output = output.with_context(|| format!("cannot start `{shown}`"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "`{shown}` failed: {said}");
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -69,7 +69,7 @@ fn download(guests: &Path, folder: &Path) -> Result<()> {
     get.args(["-o", "APT::Sandbox::User=root", "download", PACKAGE])
         .current_dir(&work);
     let arrived = || fs::read_dir(&work).into_iter().flatten().flatten();
-    host::run_under(&mut get, LIMIT, &bar, |bar| {
+    host::run_under(&mut get, LIMIT, &bar, || {
         let lengths = arrived()
             .filter_map(|file| file.metadata().ok())
             .map(|file| file.len());

@@ -1,18 +1,10 @@
 //! What this computer lets us do: install packages, or only say which.
 
-use crate::process::{Group, Guarded};
+use crate::process;
 use anyhow::{Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::unistd::geteuid;
-use std::{
-    env, fmt,
-    io::{BufRead, BufReader, Read},
-    path::PathBuf,
-    process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
-    thread,
-    time::{Duration, Instant},
-};
+use std::{borrow::Cow, env, fmt, path::PathBuf, process::Command, time::Duration};
 
 /// Set to `never`, it makes us print the commands that would install something instead of
 /// running them.
@@ -88,8 +80,7 @@ pub fn apt_get() -> Command {
 pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
     let bar = ProgressBar::new_spinner();
     bar.set_style(style("{spinner} {elapsed} {wide_msg}"));
-    bar.enable_steady_tick(Duration::from_millis(200));
-    run_under(command, limit, &bar, |_| {})
+    run_under(command, limit, &bar, || {})
 }
 
 /// As [`run`], with a bar that `watch` moves as time goes by.
@@ -97,45 +88,18 @@ pub fn run_under(
     command: &mut Command,
     limit: Duration,
     bar: &ProgressBar,
-    watch: impl Fn(&ProgressBar),
+    watch: impl Fn(),
 ) -> Result<()> {
     let shown = shown(command);
     eprintln!("setup: {shown}");
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = Guarded::spawn(command, Group::Own)?;
-    let said = Arc::new(Mutex::new(String::new()));
-    let readers = [
-        child
-            .child()
-            .stdout
-            .take()
-            .map(|pipe| listen(pipe, &said, bar)),
-        child
-            .child()
-            .stderr
-            .take()
-            .map(|pipe| listen(pipe, &said, bar)),
-    ];
-    let deadline = Instant::now() + limit;
-    let status = loop {
-        let step = Instant::now() + Duration::from_millis(100);
-        if let Some(status) = child.wait_for(step.min(deadline))? {
-            break Some(status);
+    let (status, said) = process::capture(command, limit, |line| match line {
+        Some(line) => bar.set_message(line.trim().to_owned()),
+        None => {
+            bar.tick();
+            watch();
         }
-        if Instant::now() >= deadline {
-            child.end();
-            break None;
-        }
-        watch(bar);
-    };
-    for reader in readers.into_iter().flatten() {
-        let _ = reader.join();
-    }
+    })?;
     bar.finish_and_clear();
-    let said = said.lock().unwrap_or_else(PoisonError::into_inner);
     match status {
         Some(status) if status.success() => Ok(()),
         Some(status) => bail!("`{shown}` ended with {status}:\n{said}"),
@@ -156,30 +120,9 @@ pub fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words = words.map(|word| {
         let word = word.to_string_lossy();
-        let quote =
-            word.is_empty() || word.contains(|c: char| c.is_whitespace() || "'\"$&;".contains(c));
-        if quote {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        } else {
-            word.into_owned()
-        }
+        shlex::try_quote(&word)
+            .map(Cow::into_owned)
+            .unwrap_or_else(|_| word.into_owned())
     });
     words.collect::<Vec<_>>().join(" ")
-}
-
-fn listen(
-    pipe: impl Read + Send + 'static,
-    said: &Arc<Mutex<String>>,
-    bar: &ProgressBar,
-) -> thread::JoinHandle<()> {
-    let (said, bar) = (Arc::clone(said), bar.clone());
-    thread::spawn(move || {
-        for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
-            let line = String::from_utf8_lossy(&line);
-            bar.set_message(line.trim().to_owned());
-            let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
-            said.push_str(&line);
-            said.push('\n');
-        }
-    })
 }

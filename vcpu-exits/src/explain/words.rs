@@ -2,6 +2,8 @@
 
 use core::fmt::{self, Display, Formatter};
 
+use vcpu_regs::SysReg;
+
 use crate::{
     AbortFlags, Access, Coprocessor, DataAbort, Fault, FaultIpa, FaultKind, FaultStatus,
     InstructionAbort, OtherInstruction, SError, SErrorSeverity, SmeReason, Syndrome, Transfer,
@@ -58,6 +60,19 @@ impl Display for Reg {
         match self.0 {
             31 => write!(f, "{width}zr"),
             number => write!(f, "{width}{number}"),
+        }
+    }
+}
+
+/// A system register by the name that a read or a write has for it, or an operation.
+struct RegName(SysReg, bool);
+
+impl Display for RegName {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match (self.0.name_for(self.1), self.0.op0()) {
+            (Some(name), _) => f.write_str(name),
+            (None, 0 | 1) => write!(f, "sys {:#}", self.0),
+            (None, _) => write!(f, "{:#}", self.0),
         }
     }
 }
@@ -269,20 +284,21 @@ impl Display for Syndrome {
             Self::Smc(smc) => write!(f, "smc #{}", smc.imm),
             Self::Smc32(_) => f.write_str("AArch32 smc"),
             Self::SysReg(access) => {
-                let rt = Reg(access.rt, true);
+                let (reg, rt) = (RegName(access.reg, access.is_read), Reg(access.rt, true));
                 match (access.is_read, access.reg.op0()) {
-                    (true, 1) => write!(f, "sysl {rt}, {}", access.reg),
-                    (false, 1) => write!(f, "sys {}, {rt}", access.reg),
-                    (true, _) => write!(f, "mrs {rt}, {}", access.reg),
-                    (false, _) => write!(f, "msr {}, {rt}", access.reg),
+                    (true, 0 | 1) => write!(f, "{reg} into {rt}"),
+                    (false, 0 | 1) => write!(f, "{reg}, {rt}"),
+                    (true, _) => write!(f, "mrs {rt}, {reg}"),
+                    (false, _) => write!(f, "msr {reg}, {rt}"),
                 }
             }
             Self::SysRegPair(access) => {
+                let reg = RegName(access.reg, access.is_read);
                 let (rt, rt2) = (Reg(access.rt, true), Reg(access.rt | 1, true));
                 match (access.is_read, access.reg.op0()) {
-                    (_, 1) => write!(f, "sysp {}, {rt}, {rt2}", access.reg),
-                    (true, _) => write!(f, "mrrs {rt}, {rt2}, {}", access.reg),
-                    (false, _) => write!(f, "msrr {}, {rt}, {rt2}", access.reg),
+                    (_, 0 | 1) => write!(f, "{reg} of 128 bits, {rt}, {rt2}"),
+                    (true, _) => write!(f, "mrrs {rt}, {rt2}, {reg}"),
+                    (false, _) => write!(f, "msrr {reg}, {rt}, {rt2}"),
                 }
             }
             Self::SveAccess => f.write_str("trapped SVE access"),

@@ -1,0 +1,110 @@
+//! A guest's memory as stage 2 shows it, and the bytes of guests written in an example.
+
+use core::ops::Range;
+
+use vcpu_regs::{IdRegisters, Ipa, Pa, Vmid};
+use vcpu_stage2::{Attributes, Geometry, IpaBits, LinearMap, Request, Stage2, Table};
+
+use crate::{Error, Frames, GuestRam, NotInRam};
+
+/// Memory at the guest's own addresses, which are the machine's: devices passed through stay where
+/// their drivers expect them.
+pub struct GuestMemory<'r> {
+    table: Table<Frames, LinearMap>,
+    ram: &'r GuestRam,
+}
+
+impl<'r> GuestMemory<'r> {
+    /// An IPA of 40 bits is more than `virt` uses, and has no more than three levels.
+    const REQUEST: Request = Request {
+        ipa: IpaBits::AtMost(40),
+        ..Request::MOST
+    };
+
+    /// Returns an empty memory for CPUs with `ids`; tables come from `frames`.
+    pub fn new(ids: &IdRegisters, frames: Frames, ram: &'r GuestRam) -> Result<Self, Error> {
+        let geometry = Geometry::probe(&ids.memory_model(), &Self::REQUEST)?;
+        // SAFETY: `Frames` gives out hypervisor RAM, which is mapped where it lies, and not at 0.
+        let memory = unsafe { LinearMap::new(0) };
+        Ok(Self {
+            table: Table::new(geometry, frames, memory)?,
+            ram,
+        })
+    }
+
+    /// Shows the guest its RAM.
+    pub fn map_ram(&mut self, range: Range<u64>) -> Result<(), Error> {
+        let inside = self.ram.start() <= range.start && range.end <= self.ram.end();
+        if !inside {
+            let size_bytes = range.end.saturating_sub(range.start);
+            return Err(NotInRam {
+                at: range.start,
+                size_bytes,
+            }
+            .into());
+        }
+        // SAFETY: guest RAM, of which no borrow lives while `self.ram` is shared: Rust only reads
+        // it through `bytes`, whose callers see what the guest wrote before.
+        unsafe { self.map(range, Attributes::RAM) }
+    }
+
+    /// Gives the guest a device.
+    ///
+    /// # Safety
+    ///
+    /// The hypervisor does not use the device while the guest has it, and the device cannot reach
+    /// memory that is not the guest's.
+    pub unsafe fn map_device(&mut self, range: Range<u64>) -> Result<(), Error> {
+        // SAFETY: the caller's promise.
+        unsafe { self.map(range, Attributes::DEVICE) }
+    }
+
+    /// # Safety
+    ///
+    /// The guest may do with the range what `attributes` allow.
+    unsafe fn map(&mut self, range: Range<u64>, attributes: Attributes) -> Result<(), Error> {
+        let bytes = range.end.saturating_sub(range.start);
+        let (ipa, pa) = (Ipa(range.start), Pa(range.start));
+        // SAFETY: the caller's promise.
+        let change = unsafe { self.table.map(ipa, pa, bytes, attributes)? };
+        change.defer(); // loading the vCPU publishes it: nothing walks the table before
+        Ok(())
+    }
+
+    /// Returns what a vCPU is loaded with. The table is done with: it stays as it is.
+    pub fn finish(self, vmid: Vmid) -> Result<Stage2, Error> {
+        // SAFETY: the table is never released, for it is leaked here; an example gives each VMID
+        // to one guest.
+        Ok(unsafe { self.table.stage2(vmid)? })
+    }
+}
+
+/// Assembles guest code into the example's image: a function that returns its bytes.
+///
+/// The code runs at whatever address it is copied to, so it addresses nothing absolutely.
+#[macro_export]
+macro_rules! guest_code {
+    ($(#[$doc:meta])* $name:ident: $($line:literal,)+) => {
+        core::arch::global_asm!(
+            ".pushsection .rodata.guest, \"a\"",
+            ".balign 4",
+            concat!("guest_", stringify!($name), ":"),
+            $($line,)+
+            concat!("guest_", stringify!($name), "_end:"),
+            ".popsection",
+        );
+
+        $(#[$doc])*
+        fn $name() -> &'static [u8] {
+            unsafe extern "C" {
+                #[link_name = concat!("guest_", stringify!($name))]
+                static START: u8;
+                #[link_name = concat!("guest_", stringify!($name), "_end")]
+                static END: u8;
+            }
+            let (start, end) = (&raw const START, &raw const END);
+            // SAFETY: the assembly above is between the two labels, in read-only memory.
+            unsafe { core::slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
+        }
+    };
+}

@@ -1,0 +1,201 @@
+//! What a correct machine does with an exit that the host leaves alone.
+
+use vcpu_exits::{
+    AbortFlags, Access, Fault, FaultKind, SError,
+    calls::{FunctionId, PsciCall, PsciError, PsciFunction},
+};
+use vcpu_hal::{Cpu, Platform};
+use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg};
+
+use crate::{
+    Call, Exit, Live, Mmio, Psci, SysRegAccess,
+    exit::Conduit,
+    inject::{self, Bank, Vector},
+};
+
+/// The guest's EL1 registers on the hardware.
+struct Loaded<'a, C: Cpu>(&'a C);
+
+impl<C: Cpu> Bank for Loaded<'_, C> {
+    fn read(&self, reg: SwitchedReg) -> u64 {
+        // SAFETY: made by `Live` alone: at EL2 with the guest loaded. Injection reads registers
+        // that every CPU has.
+        unsafe { self.0.read_switched(reg) }
+    }
+
+    fn write(&mut self, reg: SwitchedReg, value: u64) {
+        // SAFETY: as in `read`; the registers are the guest's while it is loaded.
+        unsafe { self.0.write_switched(reg, value) };
+    }
+}
+
+impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
+    /// Does with `exit` what a correct machine would: an abort for a hole in memory, an undefined
+    /// instruction for what this guest has not got, the ID registers of the VM, nothing for a
+    /// hint or an interrupt, x0 = -1 for an unknown call.
+    pub fn reflect<T>(&mut self, exit: Exit<T>) {
+        match exit {
+            Exit::Mmio(access) => self.inject_external_abort(&access),
+            Exit::Fault(fault) => self.inject_fault(&fault),
+            Exit::SysReg(access) => self.reflect_sysreg(access),
+            Exit::Psci(psci) => self.reflect_psci(psci),
+            Exit::Hypercall(call) | Exit::Smc(call) => self.reflect_call(call),
+            Exit::Wfi(wait) | Exit::Wfe(wait) => self.complete(wait, ()),
+            Exit::Irq(_) | Exit::Fiq => {}
+            Exit::SError(serror) => self.inject_serror(serror),
+            Exit::Other(_) => self.inject_undefined(),
+        }
+    }
+
+    /// Makes the guest take an undefined-instruction exception at PC.
+    pub fn inject_undefined(&mut self) {
+        self.inject(Vector::Synchronous, inject::undefined(true), None);
+    }
+
+    /// Makes the guest take an external abort in place of the access.
+    pub fn inject_external_abort(&mut self, access: &Mmio) {
+        let status = inject::external(false, None);
+        let flags = match access.write() {
+            Some(_) => AbortFlags::WRITE,
+            None => AbortFlags::empty(),
+        };
+        let esr = inject::data_abort(self.pstate(), status, flags);
+        self.inject(Vector::Synchronous, esr, Some(access.va().0));
+    }
+
+    /// Makes the guest take an external abort in place of an access that stage 2 refused.
+    pub fn inject_fault(&mut self, fault: &Fault) {
+        if fault.kind() == FaultKind::TlbConflict {
+            // Hardware's state, not the guest's doing. Stage 2 by itself must go too.
+            return self.invalidate(Invalidate::Vmid);
+        }
+        let status = inject::external(fault.is_on_s1_walk(), fault.level());
+        let pstate = self.pstate();
+        let esr = match fault.access() {
+            Access::Fetch => inject::instruction_abort(pstate, status),
+            _ => {
+                let told = AbortFlags::WRITE | AbortFlags::CACHE_MAINTENANCE;
+                inject::data_abort(pstate, status, fault.flags() & told)
+            }
+        };
+        self.inject(Vector::Synchronous, esr, fault.va().map(|va| va.0));
+    }
+
+    /// Makes the guest take an SError, now or once it unmasks them.
+    pub fn inject_serror(&mut self, serror: SError) {
+        self.vcpu.pending_serror = Some(serror);
+        self.deliver_serror();
+    }
+
+    /// Delivers a pending SError that the guest does not mask.
+    pub(crate) fn deliver_serror(&mut self) {
+        if self.pstate().contains(Pstate::A) {
+            return;
+        }
+        if let Some(serror) = self.vcpu.pending_serror.take() {
+            self.inject(Vector::SError, serror.encode(), None);
+        }
+    }
+
+    fn inject(&mut self, vector: Vector, esr: Esr, far: Option<u64>) {
+        let mut bank = Loaded(self.el2.cpu());
+        let registers = &mut self.vcpu.registers;
+        inject::exception(registers, &mut bank, self.vm.ids(), vector, esr, far);
+    }
+
+    fn reflect_sysreg(&mut self, access: SysRegAccess) {
+        match emulated(access.reg(), self.vm.ids()) {
+            Some(Emulated::Constant(value)) if access.write().is_none() => {
+                self.complete(access, value);
+            }
+            Some(Emulated::Ignored) => self.complete(access, 0),
+            _ => self.inject_undefined(),
+        }
+    }
+
+    fn reflect_psci(&mut self, psci: Psci) {
+        let answer = match psci.call {
+            PsciCall::Version => PSCI_1_1,
+            PsciCall::MigrateInfoType => NO_MIGRATION_NEEDED,
+            PsciCall::Features { function } if is_offered(function) => 0,
+            _ => PsciError::NotSupported.as_x0(),
+        };
+        self.complete(psci, answer);
+    }
+
+    fn reflect_call(&mut self, call: Call) {
+        if call.imm() != 0 {
+            if call.conduit() == Conduit::Hvc {
+                let pc = self.pc().wrapping_sub(4); // it stands past the instruction
+                self.set_pc(pc);
+            }
+            return self.inject_undefined();
+        }
+        let argument = FunctionId::from_x0(self.reg(Gpr::X1));
+        let answer = match call.function(self) {
+            SMCCC_VERSION => SMCCC_1_2,
+            SMCCC_ARCH_FEATURES if matches!(argument, SMCCC_VERSION | SMCCC_ARCH_FEATURES) => 0,
+            _ => NOT_SUPPORTED,
+        };
+        self.complete(call, answer);
+    }
+}
+
+/// What a trapped register is for a guest that has the defaults.
+enum Emulated {
+    /// Read-only.
+    Constant(u64),
+    /// Reads as zero, ignores writes.
+    Ignored,
+}
+
+/// Returns what stands behind a register that traps, or `None` when the guest has not got it.
+fn emulated(reg: SysReg, ids: &IdRegisters) -> Option<Emulated> {
+    const AIDR_EL1: SysReg = SysReg::new(3, 1, 0, 0, 7);
+    const ACTLR_EL1: SysReg = SysReg::new(3, 0, 1, 0, 1);
+    const MDRAR_EL1: SysReg = SysReg::new(2, 0, 1, 0, 0);
+    const OSLAR_EL1: SysReg = SysReg::new(2, 0, 1, 0, 4);
+    const OSLSR_EL1: SysReg = SysReg::new(2, 0, 1, 1, 4);
+    const OSDLR_EL1: SysReg = SysReg::new(2, 0, 1, 3, 4);
+    const DBGPRCR_EL1: SysReg = SysReg::new(2, 0, 1, 4, 4);
+    const ERRIDR_EL1: SysReg = SysReg::new(3, 0, 5, 3, 0);
+    /// The OS lock is implemented (OSLM = 0b10) and open.
+    const OS_LOCK_OPEN: u64 = 1 << 3;
+
+    match reg {
+        AIDR_EL1 | MDRAR_EL1 | ERRIDR_EL1 => Some(Emulated::Constant(0)),
+        OSLSR_EL1 => Some(Emulated::Constant(OS_LOCK_OPEN)),
+        ACTLR_EL1 | OSLAR_EL1 | OSDLR_EL1 | DBGPRCR_EL1 => Some(Emulated::Ignored),
+        reg => ids.get(reg).map(Emulated::Constant),
+    }
+}
+
+/// PSCI_VERSION: 1.1.
+const PSCI_1_1: u64 = 0x1_0001;
+/// MIGRATE_INFO_TYPE: the trusted OS does not mind where the CPUs are.
+const NO_MIGRATION_NEEDED: u64 = 2;
+const SMCCC_VERSION: FunctionId = FunctionId(0x8000_0000);
+const SMCCC_ARCH_FEATURES: FunctionId = FunctionId(0x8000_0001);
+/// SMCCC_VERSION: 1.2.
+const SMCCC_1_2: u64 = 0x1_0002;
+/// The answer of SMCCC to a function that is not there.
+const NOT_SUPPORTED: u64 = !0;
+
+/// Returns whether PSCI_FEATURES says yes: what is mandatory in PSCI 1.1, and SMCCC_VERSION.
+fn is_offered(function: FunctionId) -> bool {
+    let mandatory = matches!(
+        PsciFunction::from_id(function),
+        Some(
+            PsciFunction::Version
+                | PsciFunction::CpuSuspend
+                | PsciFunction::CpuOff
+                | PsciFunction::CpuOn
+                | PsciFunction::AffinityInfo
+                | PsciFunction::MigrateInfoType
+                | PsciFunction::SystemOff
+                | PsciFunction::SystemReset
+                | PsciFunction::Features
+        )
+    );
+    mandatory || function == SMCCC_VERSION
+}

@@ -1,0 +1,18 @@
+//! The run loop over the scripted CPU: every exit, what completes it, what a guest sees of it, and
+//! what the host finds as it was.
+
+mod rig;
+
+mod aarch32;
+mod calls;
+mod enable;
+mod faults;
+mod host_state;
+mod identity;
+mod injection;
+mod interrupts;
+mod masks;
+mod mmio;
+mod residency;
+mod system;
+mod translations;

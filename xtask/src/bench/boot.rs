@@ -1,0 +1,220 @@
+//! How long the same kernel and initrd take to a shell: as a guest, and in plain QEMU.
+
+use std::{
+    ffi::OsString,
+    fmt::{self, Display},
+    io::{self, Read},
+    os::unix::net::UnixListener,
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args as ClapArgs;
+
+use crate::{
+    example::{self, CpuModel},
+    process::{Group, Guarded},
+    qemu::{
+        self,
+        guest::Guest,
+        machine::{Machine, Memory, Uart},
+    },
+    setup,
+    workspace::Workspace,
+};
+
+/// Options of `cargo xtask bench boot`.
+#[derive(ClapArgs)]
+pub struct Args {
+    /// CPU models, separated by commas
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "max")]
+    cpu: Vec<CpuModel>,
+    /// Timed runs of each kind; the median counts
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+}
+
+/// What the shell prints when it waits for a command.
+const PROMPT: &str = "~ # ";
+/// What the kernel prints when it starts the first process, after its clock in brackets.
+const FIRST_PROCESS: &str = "] Run /bin/sh as init process";
+/// Far more than any boot takes.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Who boots the kernel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Host {
+    Ours,
+    Plain,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<()> {
+    ensure!(args.runs > 0, "--runs 0 measures nothing: give 1 or more");
+    let workspace = Workspace::find()?;
+    let example = example::find(&workspace, "linux")?;
+    let defaults = example
+        .manifest
+        .guest
+        .context("`linux` names no guest in its qemu.toml")?;
+    let images = setup::guests::ensure(&workspace, defaults.images)?;
+    let emulator = setup::emulator::ensure(None)?;
+    let (mut build, elf) = qemu::build(&workspace, "linux", false)?;
+    ensure!(build.status()?.success(), "`linux` does not build");
+
+    println!(
+        "{:<14} {:>24} {:>30}",
+        "", "seconds to the shell", "instructions to init"
+    );
+    println!(
+        "{:<14} {:>8} {:>8} {:>6} {:>12} {:>12} {:>6}",
+        "cpu", "vcpu", "plain", "", "vcpu", "plain", ""
+    );
+    for &cpu in &args.cpu {
+        let boot = |host, icount| {
+            let memory = Memory::default();
+            let guest = Guest::new(
+                &images.kernel,
+                Some(&images.initrd),
+                &defaults.append,
+                memory,
+            )?;
+            let machine = Machine {
+                cpu,
+                smp: 1,
+                memory,
+                elf: elf.clone(),
+                guest: Some(guest),
+                icount,
+                gdb_port: None,
+                extra: Vec::new(),
+            };
+            start(&emulator, host, &machine)
+        };
+        let mut seconds = [Vec::new(), Vec::new()];
+        for _ in 0..args.runs {
+            seconds[0].push(boot(Host::Ours, false)?.shell.as_secs_f64());
+            seconds[1].push(boot(Host::Plain, false)?.shell.as_secs_f64());
+        }
+        let times = Pair(median(&mut seconds[0]), median(&mut seconds[1]));
+        let counts = Pair(
+            boot(Host::Ours, true)?.init * 1e9,
+            boot(Host::Plain, true)?.init * 1e9,
+        );
+        println!("{:<14} {times:8.2} {counts:12.0}", cpu.name());
+    }
+    Ok(())
+}
+
+/// What one boot took.
+struct Boot {
+    /// From QEMU's start to the prompt.
+    shell: Duration,
+    /// By the guest's clock, in seconds; with `-icount shift=0` an instruction is 1 ns.
+    init: f64,
+}
+
+/// A figure of ours, the peer's, and how many times the peer's ours is.
+struct Pair(f64, f64);
+
+impl Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (width, digits) = (f.width().unwrap_or(0), f.precision().unwrap_or(0));
+        let Self(ours, plain) = self;
+        write!(
+            f,
+            "{ours:width$.digits$} {plain:width$.digits$} {:5.2}x",
+            ours / plain
+        )
+    }
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Boots to the prompt, then ends QEMU.
+fn start(qemu: &Path, host: Host, machine: &Machine) -> Result<Boot> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let log = folder.path().join("log");
+    let listener = UnixListener::bind(&log).context("cannot make the log's socket")?;
+    let arguments = match host {
+        Host::Ours => machine.arguments(Uart::Pipes, &log),
+        Host::Plain => plain(machine),
+    };
+    let begin = Instant::now();
+    let mut command = Command::new(qemu);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut process = Guarded::spawn(&mut command, Group::Own)?;
+    if host == Host::Ours {
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept()?;
+            io::copy(&mut stream, &mut io::sink())
+        });
+    }
+    let mut pipe = process
+        .child()
+        .stdout
+        .take()
+        .context("QEMU has no output")?;
+    let (mut shown, mut buffer) = (String::new(), [0; 4096]);
+    while !shown.contains(PROMPT) {
+        let count = pipe.read(&mut buffer)?;
+        let alive = count > 0 && begin.elapsed() < LIMIT;
+        ensure!(alive, "no shell came; the last that did:\n{}", last(&shown));
+        shown.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    let shell = begin.elapsed();
+    process.end();
+    let line = shown.lines().find(|line| line.contains(FIRST_PROCESS));
+    let clock = line.and_then(|line| {
+        line.split_once(']')?
+            .0
+            .trim_start_matches('[')
+            .trim()
+            .parse()
+            .ok()
+    });
+    Ok(Boot {
+        shell,
+        init: clock.context("the kernel did not say when it started init")?,
+    })
+}
+
+/// The same machine without EL2, its kernel started by QEMU.
+fn plain(machine: &Machine) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = Vec::new();
+    let cpu = machine.cpu.argument();
+    let memory = format!("{}M", machine.memory.mib());
+    for argument in ["-machine", "virt,gic-version=3", "-cpu", cpu, "-m", &memory] {
+        arguments.push(argument.into());
+    }
+    for argument in [
+        "-display", "none", "-nic", "none", "-serial", "stdio", "-monitor", "none",
+    ] {
+        arguments.push(argument.into());
+    }
+    if let Some(guest) = &machine.guest {
+        arguments.extend(["-kernel".into(), guest.kernel.clone().into_os_string()]);
+        arguments.extend(["-append".into(), guest.append.clone().into()]);
+        if let Some(initrd) = &guest.initrd {
+            arguments.extend(["-initrd".into(), initrd.path.clone().into_os_string()]);
+        }
+    }
+    if machine.icount {
+        arguments.extend(["-icount".into(), "shift=0,sleep=off".into()]);
+    }
+    arguments
+}
+
+fn last(text: &str) -> String {
+    let lines: Vec<_> = text.lines().rev().take(10).collect();
+    lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+}
