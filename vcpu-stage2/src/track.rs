@@ -7,7 +7,9 @@
 
 use crate::{
     AddressMap, Change, FrameSource, MapError, Options, Table,
-    descriptor::{ACCESS_FLAG, CONTIGUOUS, DIRTY_MODIFIER, Kind, LOGGED, S2AP_WRITE, VALID},
+    descriptor::{
+        ACCESS_FLAG, CONTIGUOUS, DIRTY_MODIFIER, Kind, LOGGED, PARKED, S2AP_WRITE, VALID,
+    },
     memory,
     table::{Span, pieces},
 };
@@ -220,6 +222,14 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         let shift = self.geometry.granule().entry_shift(level);
         let first = self.index(level, span.start);
         let entries = self.entries(table, level).get(first..).unwrap_or(&[]);
+        if level == 3 {
+            for (start, entry) in span.step_by(1 << shift).zip(entries) {
+                if entry.load(Relaxed) & (VALID | PARKED) != 0 {
+                    visit(entry, level, &(start..start + (1 << shift)));
+                }
+            }
+            return;
+        }
         for (piece, entry) in pieces(span, shift).zip(entries) {
             let word = entry.load(Relaxed);
             match self.format.kind(level, word) {

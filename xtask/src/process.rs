@@ -153,6 +153,7 @@ fn end_children_when_interrupted() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let handler = || {
+            eprintln!("xtask: told to end; so is what it started");
             for target in live().iter() {
                 let _ = kill(*target, Signal::SIGTERM);
             }
