@@ -8,7 +8,12 @@ use aarch64_paging::{
     paging::{Constraints, MemoryRegion, Stage2},
 };
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use std::{alloc, hint::black_box, ptr::NonNull};
+use std::{
+    alloc::{self, GlobalAlloc, System},
+    hint::black_box,
+    ptr::NonNull,
+    sync::Mutex,
+};
 use vcpu_regs::{Granule, Ipa, MemoryModel, Pa};
 use vcpu_stage2::{AddressMap, Attributes, Change, FrameSource, Geometry, Options, Request, Table};
 
@@ -24,6 +29,48 @@ const MODEL: MemoryModel = MemoryModel {
     isar0: 0,
     ctr: 2 << 14,
 };
+
+/// The system's allocator, but frames come back to a list: both crates take their tables from
+/// here, and neither is charged with the page faults of memory fresh from the kernel.
+struct Frames(Mutex<usize>);
+
+#[global_allocator]
+static FRAMES: Frames = Frames(Mutex::new(0));
+
+fn is_frame(layout: alloc::Layout) -> bool {
+    layout.size() == PAGE as usize && layout.align() == PAGE as usize
+}
+
+// SAFETY: the system's allocator is asked for everything; a frame on the list was given out by it,
+// has come back, and is in nobody's hands. Its first word links the list, under the lock.
+unsafe impl GlobalAlloc for Frames {
+    unsafe fn alloc(&self, layout: alloc::Layout) -> *mut u8 {
+        if is_frame(layout)
+            && let Ok(mut first) = self.0.lock()
+            && *first != 0
+        {
+            let frame = std::ptr::with_exposed_provenance_mut::<usize>(*first);
+            // SAFETY: on the list: as above.
+            *first = unsafe { frame.read() };
+            return frame.cast();
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: alloc::Layout) {
+        if is_frame(layout)
+            && let Ok(mut first) = self.0.lock()
+        {
+            // SAFETY: the caller gives the frame back; it is as large and aligned as a word.
+            unsafe { pointer.cast::<usize>().write(*first) };
+            *first = pointer.expose_provenance();
+            return;
+        }
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(pointer, layout) };
+    }
+}
 
 /// The global allocator, at its own addresses: what `aarch64-paging`'s `IdTranslation` uses too.
 #[derive(Clone, Copy)]

@@ -330,8 +330,10 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         let whole_groups = span.start.next_multiple_of(group)..span.end & !(group - 1);
         let hint = self.geometry.options().contains(Options::CONTIGUOUS) && group > 1 << shift;
         let grouped = |at, pa| hint && whole_groups.contains(&at) && (at ^ pa) & (group - 1) == 0;
-        if level == 3 && !hint && !park {
-            return self.fill_pages(table, span, leaves);
+        let size_mask = (1 << shift) - 1;
+        let whole = (span.start | span.end | leaves.pa(span.start)) & size_mask == 0;
+        if may_be_leaf && whole && !hint && !park && self.fill_leaves(table, level, &span, leaves) {
+            return Ok(());
         }
         for piece in pieces(span, shift) {
             let at = piece.start;
@@ -370,15 +372,22 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
 }
 
 impl<F: FrameSource, M: AddressMap> Table<F, M> {
-    /// [`fill`](Self::fill), where it has least to decide and most to do.
-    fn fill_pages(&mut self, table: Pa, span: Span, leaves: Leaves) -> Result<(), Failure> {
-        let page = self.geometry.granule().bytes();
-        let first = self.index(3, span.start);
-        let entries = self.entries(table, 3).get(first..).unwrap_or(&[]);
-        for (at, entry) in span.step_by(page as usize).zip(entries) {
-            memory::store(entry, self.format.leaf(3, leaves.pa(at), leaves.bits));
+    /// [`fill`](Self::fill), where it has least to decide and most to do: one leaf an entry.
+    /// Whether it could: no entry holds a table, which would be empty.
+    fn fill_leaves(&self, table: Pa, level: i8, span: &Span, leaves: Leaves) -> bool {
+        let first = self.index(level, span.start);
+        let shift = self.geometry.granule().entry_shift(level);
+        let count = ((span.end - span.start) >> shift) as usize;
+        let Some(entries) = self.entries(table, level).get(first..first + count) else {
+            return false;
+        };
+        if level < 3 && entries.iter().any(|entry| entry.load(Relaxed) != 0) {
+            return false;
         }
-        Ok(())
+        for (at, entry) in span.clone().step_by(1 << shift).zip(entries) {
+            memory::store(entry, self.format.leaf(level, leaves.pa(at), leaves.bits));
+        }
+        true
     }
 }
 

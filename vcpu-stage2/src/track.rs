@@ -111,13 +111,14 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         let span = self.bitmap_span(ipa, bytes, bitmap)?;
         let page = self.geometry.granule().shift();
         let start = span.start;
+        let hardware = self.geometry.hardware_writes();
         self.update_leaves(span, |entry, leaf| {
             const DIRTY: u64 = LOGGED | S2AP_WRITE;
             let word = entry.load(Relaxed);
             if word & DIRTY != DIRTY {
                 return false;
             }
-            memory::clear_bits(entry, S2AP_WRITE);
+            memory::clear_bits(entry, S2AP_WRITE, hardware);
             // Pages under the log are pages: one bit.
             set_bits(bitmap, (leaf.start - start) >> page, 1);
             word & VALID != 0
@@ -141,12 +142,13 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         let span = self.bitmap_span(ipa, bytes, bitmap)?;
         let page = self.geometry.granule().shift();
         let (start, end) = (span.start, span.end);
+        let hardware = self.geometry.hardware_writes();
         self.update_leaves(span, |entry, leaf| {
             let word = entry.load(Relaxed);
             if word & ACCESS_FLAG == 0 {
                 return false;
             }
-            memory::clear_bits(entry, ACCESS_FLAG);
+            memory::clear_bits(entry, ACCESS_FLAG, hardware);
             let (first, last) = (leaf.start.max(start), leaf.end.min(end));
             set_bits(bitmap, (first - start) >> page, (last - first) >> page);
             word & VALID != 0

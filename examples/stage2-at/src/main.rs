@@ -143,7 +143,7 @@ fn change(table: &mut TestTable<'_>, oracle: &Oracle, random: &mut Random) -> (u
         .min(end - at);
     let pa_end = 1 << geometry.pa_bits();
     let pa = random.below((pa_end - bytes) / block) * block;
-    let pa = [pa, pa | at & (block - 1), pa | random.below(16) * page][random.below(3) as usize];
+    let pa = [pa, pa + (at & (block - 1)), pa + random.below(16) * page][random.below(3) as usize];
     let pa = Pa(pa.min(pa_end - bytes) & !(page - 1));
     let attributes = Attributes {
         memory: [

@@ -134,8 +134,8 @@ fn alone(workspace: &Workspace) -> impl Iterator<Item = Step<'_>> {
 }
 
 fn oldest_compiler(workspace: &Workspace) -> [Step<'_>; 2] {
-    let hosted = workspace.select(&[Kind::Library, Kind::Xtask]);
-    let for_target = workspace.select(&[Kind::Library, Kind::BareMetal]);
+    let hosted = workspace.select_oldest(&[Kind::Library, Kind::Xtask]);
+    let for_target = workspace.select_oldest(&[Kind::Library, Kind::BareMetal]);
     let version = workspace.msrv.as_str();
     let on_oldest = move |packages: &[String], more: &[&str], bar: &ProgressBar| {
         let mut check = compiler::rustup()?;
