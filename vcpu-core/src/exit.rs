@@ -210,11 +210,13 @@ fn is_plain_access(esr: Esr) -> bool {
     const DATA_ABORT: u64 = 0x24 << 26;
     const ISV: u64 = 1 << 24;
     const FNV: u64 = 1 << 10;
+    /// A 64-byte access.
+    const LST: u64 = 0b11 << 11;
     const S1PTW: u64 = 1 << 7;
     /// A translation fault of level 0 to 3 is `0b0001xx`.
     const STATUS: u64 = 0b111100;
     const TRANSLATION: u64 = 0b000100;
-    esr.0 & (CLASS | ISV | FNV | S1PTW | STATUS) == DATA_ABORT | ISV | TRANSLATION
+    esr.0 & (CLASS | ISV | LST | FNV | S1PTW | STATUS) == DATA_ABORT | ISV | TRANSLATION
 }
 
 /// Returns the same for any abort, by what each field means.
@@ -302,7 +304,7 @@ mod tests {
                 plain += 1;
             }
         }
-        assert_eq!(plain, 1 << 18); // all but ISV, FnV, S1PTW and four bits of the status are free
+        assert_eq!(plain, 1 << 16); // all but ISV, LST, FnV, S1PTW and four bits of the status are free
     }
 
     /// No other class is taken for one.

@@ -168,7 +168,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                     self.retire(child, level + 1);
                 }
             }
-        } else {
+        } else if self.debt.parked > 0 {
             let parked = |entry: &&core::sync::atomic::AtomicU64| entry.load(Relaxed) & PARKED != 0;
             let count = self.entries(table, level).iter().filter(parked).count();
             (0..count).for_each(|_| self.debt.unpark());

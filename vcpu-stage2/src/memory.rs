@@ -145,9 +145,14 @@ pub(crate) fn update(entry: &AtomicU64, change: impl Fn(u64) -> u64) -> u64 {
     }
 }
 
-/// Clears bits of an entry, losing nothing that hardware records meanwhile.
-pub(crate) fn clear_bits(entry: &AtomicU64, bits: u64) {
-    let _old = entry.fetch_and(!bits, Ordering::Relaxed);
+/// Clears bits of an entry, losing nothing that hardware records meanwhile, if it does.
+pub(crate) fn clear_bits(entry: &AtomicU64, bits: u64, hardware_writes: bool) {
     #[cfg(test)]
-    crate::tests::observe_update(entry, _old, _old & !bits);
+    crate::tests::observe(entry, entry.load(Ordering::Relaxed) & !bits);
+    if hardware_writes {
+        entry.fetch_and(!bits, Ordering::Relaxed);
+    } else {
+        // Then whoever has the table is the only writer, and this several times cheaper.
+        entry.store(entry.load(Ordering::Relaxed) & !bits, Ordering::Relaxed);
+    }
 }

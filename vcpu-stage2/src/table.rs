@@ -154,7 +154,8 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         let span = self.span(ipa, bytes)?;
         self.check_memory(pa, bytes)?;
         let bits = self.bits(&attributes)?;
-        if let Some(taken) = self.first_mapped(span.clone()) {
+        let (table, level) = self.descend(&span);
+        if let Some(taken) = self.first_mapped_in(table, level, span.clone()) {
             return Err(MapError::Occupied(taken));
         }
         let leaves = Leaves {
@@ -162,10 +163,9 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             pa: pa.0,
             bits,
         };
-        let (root, level) = (self.root, self.geometry.start_level());
         // A TLB may still hold what was here: not before it has forgotten.
         let park = self.debt.is_broken(&span);
-        if let Err(failure) = self.fill(root, level, span.clone(), leaves, park) {
+        if let Err(failure) = self.fill(table, level, span.clone(), leaves, park) {
             // The pages before it are new: unmapping them splits nothing, so it cannot fail.
             self.clear_span(span.start..failure.reached);
             return Err(failure.error);
@@ -261,7 +261,27 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         self.frames.release(table, self.geometry.granule().bytes());
     }
 
+    /// The lowest table that translates all of a span, and its level.
+    pub(crate) fn descend(&self, span: &Span) -> (Pa, i8) {
+        let (mut table, mut level) = (self.root, self.geometry.start_level());
+        while level < 3 {
+            let shift = self.geometry.granule().entry_shift(level);
+            if span.start >> shift != span.end.saturating_sub(1) >> shift {
+                break;
+            }
+            let Some(entry) = self.entry(table, level, span.start) else {
+                break;
+            };
+            let Kind::Table(child) = self.format.kind(level, entry.load(Relaxed)) else {
+                break;
+            };
+            (table, level) = (child, level + 1);
+        }
+        (table, level)
+    }
+
     /// Returns the first mapped address of the span.
+    #[cfg(test)]
     pub(crate) fn first_mapped(&self, span: Span) -> Option<Ipa> {
         self.first_mapped_in(self.root, self.geometry.start_level(), span)
     }
@@ -310,6 +330,11 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         let whole_groups = span.start.next_multiple_of(group)..span.end & !(group - 1);
         let hint = self.geometry.options().contains(Options::CONTIGUOUS) && group > 1 << shift;
         let grouped = |at, pa| hint && whole_groups.contains(&at) && (at ^ pa) & (group - 1) == 0;
+        let size_mask = (1 << shift) - 1;
+        let whole = (span.start | span.end | leaves.pa(span.start)) & size_mask == 0;
+        if may_be_leaf && whole && !hint && !park && self.fill_leaves(table, level, &span, leaves) {
+            return Ok(());
+        }
         for piece in pieces(span, shift) {
             let at = piece.start;
             let pa = leaves.pa(at);
@@ -343,6 +368,26 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             }
         }
         Ok(())
+    }
+}
+
+impl<F: FrameSource, M: AddressMap> Table<F, M> {
+    /// [`fill`](Self::fill), where it has least to decide and most to do: one leaf an entry.
+    /// Whether it could: no entry holds a table, which would be empty.
+    fn fill_leaves(&self, table: Pa, level: i8, span: &Span, leaves: Leaves) -> bool {
+        let first = self.index(level, span.start);
+        let shift = self.geometry.granule().entry_shift(level);
+        let count = ((span.end - span.start) >> shift) as usize;
+        let Some(entries) = self.entries(table, level).get(first..first + count) else {
+            return false;
+        };
+        if level < 3 && entries.iter().any(|entry| entry.load(Relaxed) != 0) {
+            return false;
+        }
+        for (at, entry) in span.clone().step_by(1 << shift).zip(entries) {
+            memory::store(entry, self.format.leaf(level, leaves.pa(at), leaves.bits));
+        }
+        true
     }
 }
 

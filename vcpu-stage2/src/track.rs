@@ -7,7 +7,9 @@
 
 use crate::{
     AddressMap, Change, FrameSource, MapError, Options, Table,
-    descriptor::{ACCESS_FLAG, CONTIGUOUS, DIRTY_MODIFIER, Kind, LOGGED, S2AP_WRITE, VALID},
+    descriptor::{
+        ACCESS_FLAG, CONTIGUOUS, DIRTY_MODIFIER, Kind, LOGGED, PARKED, S2AP_WRITE, VALID,
+    },
     memory,
     table::{Span, pieces},
 };
@@ -109,13 +111,14 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         let span = self.bitmap_span(ipa, bytes, bitmap)?;
         let page = self.geometry.granule().shift();
         let start = span.start;
+        let hardware = self.geometry.hardware_writes();
         self.update_leaves(span, |entry, leaf| {
             const DIRTY: u64 = LOGGED | S2AP_WRITE;
             let word = entry.load(Relaxed);
             if word & DIRTY != DIRTY {
                 return false;
             }
-            memory::clear_bits(entry, S2AP_WRITE);
+            memory::clear_bits(entry, S2AP_WRITE, hardware);
             // Pages under the log are pages: one bit.
             set_bits(bitmap, (leaf.start - start) >> page, 1);
             word & VALID != 0
@@ -139,12 +142,13 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         let span = self.bitmap_span(ipa, bytes, bitmap)?;
         let page = self.geometry.granule().shift();
         let (start, end) = (span.start, span.end);
+        let hardware = self.geometry.hardware_writes();
         self.update_leaves(span, |entry, leaf| {
             let word = entry.load(Relaxed);
             if word & ACCESS_FLAG == 0 {
                 return false;
             }
-            memory::clear_bits(entry, ACCESS_FLAG);
+            memory::clear_bits(entry, ACCESS_FLAG, hardware);
             let (first, last) = (leaf.start.max(start), leaf.end.min(end));
             set_bits(bitmap, (first - start) >> page, (last - first) >> page);
             word & VALID != 0
@@ -220,6 +224,14 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         let shift = self.geometry.granule().entry_shift(level);
         let first = self.index(level, span.start);
         let entries = self.entries(table, level).get(first..).unwrap_or(&[]);
+        if level == 3 {
+            for (start, entry) in span.step_by(1 << shift).zip(entries) {
+                if entry.load(Relaxed) & (VALID | PARKED) != 0 {
+                    visit(entry, level, &(start..start + (1 << shift)));
+                }
+            }
+            return;
+        }
         for (piece, entry) in pieces(span, shift).zip(entries) {
             let word = entry.load(Relaxed);
             match self.format.kind(level, word) {

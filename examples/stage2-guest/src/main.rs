@@ -1,0 +1,298 @@
+//! Checks what a guest meets under stage 2: permissions, access flag and dirty state by its own
+//! loads, stores and fetches; two VMIDs taking turns on one CPU with no TLBI between; and, as the
+//! controls, what it sees where an invalidation that is needed is left out.
+//!
+//! TCG drops its TLB when `VTTBR_EL2.VMID` changes, and keeps it when only the root does: the
+//! controls show stale entries, and that two VMIDs need none is the tables' doing only in part.
+
+#![no_std]
+#![no_main]
+
+mod rig;
+
+use core::cell::RefCell;
+
+use machine::{Error, Frames, Machine, println};
+use rig::{Access, Outcome, Rig};
+use vcpu_asm::El2Cpu;
+use vcpu_regs::{Ipa, Pa, Vmid};
+use vcpu_stage2::{
+    self as stage2, Attributes, Change, Execute, FrameSource, Geometry, IpaBits, LinearMap,
+    Options, Request, Table,
+};
+
+machine::main!(main);
+
+const PAGE: u64 = 4096;
+/// Where guests find what they are to access; their code is where it is in RAM.
+const DATA: u64 = 0x1000_0000;
+/// Pages of it.
+const PAGES: u64 = 8;
+
+/// Frames for several tables at a time.
+#[derive(Clone, Copy)]
+struct Shared<'f>(&'f RefCell<Frames>);
+
+// SAFETY: the promises are those of the source in the cell.
+unsafe impl FrameSource for Shared<'_> {
+    fn allocate(&mut self, bytes: u64) -> Option<Pa> {
+        self.0.borrow_mut().allocate(bytes)
+    }
+
+    fn release(&mut self, frame: Pa, bytes: u64) {
+        self.0.borrow_mut().release(frame, bytes);
+    }
+}
+
+type GuestTable<'f> = Table<Shared<'f>, LinearMap>;
+
+fn main(mut machine: Machine) -> Result<(), Error> {
+    let start = machine.ram.start();
+    machine.ram.load(start, rig::code())?;
+    // Each page of memory begins with an exit, and tells its number.
+    for page in 1..=2 * PAGES {
+        machine.ram.load(start + page * PAGE, &rig::WFI)?;
+        machine
+            .ram
+            .load(start + page * PAGE + 4, &(page as u32).to_le_bytes())?;
+    }
+    let rig = Rig::new(El2Cpu::current().expect("main runs at EL2"), start);
+    let frames = RefCell::new(machine.frames);
+    let frames = Shared(&frames);
+    permissions(&rig, frames, start)?;
+    dirty_log(&rig, frames, start)?;
+    vmids(&rig, frames, start)?;
+    Ok(())
+}
+
+/// A table under which guests find their code, and pages of data from `data` on.
+fn table<'f>(
+    rig: &Rig,
+    frames: Shared<'f>,
+    options: Options,
+    code: u64,
+    data: u64,
+) -> Result<GuestTable<'f>, Error> {
+    let request = Request {
+        ipa: IpaBits::AtMost(40),
+        options,
+        ..Request::MOST
+    };
+    let geometry = Geometry::probe(rig.model(), &request)?;
+    // SAFETY: `Frames` gives out hypervisor RAM, which is mapped where it lies, and not at 0.
+    let mut table = Table::new(geometry, frames, unsafe { LinearMap::new(0) })?;
+    let code_attributes = Attributes::RAM.read_only();
+    // SAFETY: RAM of guests, which the hypervisor only reads and writes while none runs.
+    unsafe {
+        table
+            .map(Ipa(code), Pa(code), PAGE, code_attributes)?
+            .defer();
+        table
+            .map(Ipa(DATA), Pa(data), PAGES * PAGE, Attributes::RAM)?
+            .defer();
+    }
+    Ok(table)
+}
+
+/// Puts a table in force under a VMID that nothing is cached for.
+fn enter(rig: &Rig, table: &mut GuestTable<'_>, vmid: u16) -> Result<(), Error> {
+    let vmid = Vmid::new(vmid).expect("not 0");
+    // SAFETY: `leave` forgets the VMID before the table goes; guests get their own RAM.
+    unsafe { rig.load(&table.stage2(vmid)?) };
+    if let Some(change) = table.owed() {
+        settle(rig, change);
+    }
+    Ok(())
+}
+
+fn leave(rig: &Rig, table: GuestTable<'_>) {
+    rig.invalidate(vcpu_regs::Invalidate::Vmid);
+    // SAFETY: this CPU alone used the table, and has just forgotten it.
+    unsafe { table.release() };
+}
+
+fn settle(rig: &Rig, change: Change<'_, Shared<'_>, LinearMap>) {
+    // SAFETY: this CPU alone uses the table, under the VMID in force.
+    unsafe { change.settle(|what| rig.invalidate(what)) };
+}
+
+/// Loads, stores and fetches at both levels, with every set of attributes.
+fn permissions(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
+    let mut table = table(rig, frames, Options::empty(), start, start + PAGE)?;
+    enter(rig, &mut table, 1)?;
+    let executes = [
+        Execute::Always,
+        Execute::Never,
+        Execute::El0Only,
+        Execute::El1Only,
+    ];
+    let known = if table.geometry().has_xnx() { 4 } else { 2 };
+    let rights = [
+        stage2::Access::READ_WRITE,
+        stage2::Access::READ,
+        stage2::Access::WRITE,
+    ];
+    let (mut done, mut refused) = (0, 0);
+    for execute in executes.into_iter().take(known) {
+        for right in rights {
+            for accessed in [true, false] {
+                let attributes = Attributes {
+                    access: right,
+                    execute,
+                    accessed,
+                    ..Attributes::RAM
+                };
+                for access in [Access::Load, Access::Store(7), Access::Fetch] {
+                    if access == Access::Fetch && right == stage2::Access::WRITE {
+                        continue; // whether a page that cannot be read executes is not ours to say
+                    }
+                    for el0 in [false, true] {
+                        // SAFETY: RAM of guests, as in `table`.
+                        settle(rig, unsafe { table.protect(Ipa(DATA), PAGE, attributes)? });
+                        let at = DATA
+                            + match access {
+                                Access::Fetch => 0,
+                                Access::Store(_) => 8,
+                                Access::Load => 16,
+                            };
+                        let outcome = rig.run(access, at, el0);
+                        let expected = expected(&attributes, access, el0);
+                        assert_eq!(outcome, expected, "{attributes:?} {access:?} EL0: {el0}");
+                        match outcome {
+                            Outcome::Done(_) => done += 1,
+                            Outcome::Refused(_) => refused += 1,
+                        }
+                        if !accessed {
+                            // The host answers, and the guest tries again.
+                            settle(rig, table.touch(Ipa(DATA)).expect("mapped"));
+                            assert_ne!(rig.run(access, at, el0), outcome);
+                        }
+                    }
+                }
+            }
+        }
+    }
+    println!("{done} done, {refused} refused: accesses went as the walk said");
+    leave(rig, table);
+    Ok(())
+}
+
+fn expected(attributes: &Attributes, access: Access, el0: bool) -> Outcome {
+    let permitted = match access {
+        Access::Load => attributes.access.contains(stage2::Access::READ),
+        Access::Store(_) => attributes.access.contains(stage2::Access::WRITE),
+        Access::Fetch => match attributes.execute {
+            Execute::Always => true,
+            Execute::Never => false,
+            Execute::El0Only => el0,
+            Execute::El1Only => !el0,
+        },
+    };
+    match (attributes.accessed, permitted) {
+        (false, _) => Outcome::Refused(0b00_1011),
+        (true, false) => Outcome::Refused(0b00_1111),
+        (true, true) => Outcome::Done(0),
+    }
+}
+
+/// The log, kept by faults, and by hardware where it can.
+fn dirty_log(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
+    for options in [Options::empty(), Options::DIRTY] {
+        let mut table = table(rig, frames, options, start, start + PAGE)?;
+        let by_hardware = table.geometry().options().contains(Options::DIRTY);
+        enter(rig, &mut table, 1)?;
+        settle(rig, table.start_log(Ipa(DATA), PAGES * PAGE)?);
+        let mut log = [0];
+        for (round, written) in [0b0001_0110_u64, 0b1000_0000, 0, 0b1111_1111]
+            .into_iter()
+            .enumerate()
+        {
+            let mut faults = 0;
+            for page in (0..PAGES).filter(|page| written >> page & 1 != 0) {
+                let at = DATA + page * PAGE + 8;
+                while let Outcome::Refused(status) = rig.run(Access::Store(round as u32), at, false)
+                {
+                    assert_eq!(status, 0b00_1111, "permission");
+                    faults += 1;
+                    settle(rig, table.log_write(Ipa(at)).expect("under the log"));
+                }
+            }
+            settle(rig, table.harvest_dirty(Ipa(DATA), PAGES * PAGE, &mut log)?);
+            assert_eq!(log, [written], "round {round}");
+            assert_eq!(faults, if by_hardware { 0 } else { written.count_ones() });
+            log = [0];
+        }
+        let how = if by_hardware { "hardware" } else { "faults" };
+        println!("by {how}: the log held the pages written");
+        leave(rig, table);
+    }
+    Ok(())
+}
+
+/// The number that a guest finds in the first page of its data.
+fn look(rig: &Rig) -> Outcome {
+    rig.run(Access::Load, DATA + 4, false)
+}
+
+/// Two guests taking turns, and what goes wrong without what the tables ask for.
+fn vmids(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
+    let (here, there) = (start + PAGE, start + (1 + PAGES) * PAGE);
+    let (first, second) = (Outcome::Done(1), Outcome::Done(1 + PAGES as u32));
+    let mut a = table(rig, frames, Options::empty(), start, here)?;
+    let mut b = table(rig, frames, Options::empty(), start, there)?;
+    enter(rig, &mut a, 1)?;
+    enter(rig, &mut b, 2)?;
+    let turn = |table: &GuestTable<'_>, vmid| -> Result<Outcome, Error> {
+        // SAFETY: the tables live to the end, and lead to RAM of guests. Where two have one VMID,
+        // that is what the control is about.
+        unsafe { rig.load(&table.stage2(vmid)?) };
+        Ok(look(rig))
+    };
+    let (one, two) = (Vmid::FIRST, Vmid::new(2).expect("not 0"));
+    for _ in 0..50 {
+        assert_eq!(turn(&a, one)?, first);
+        assert_eq!(turn(&b, two)?, second);
+    }
+    println!("two VMIDs: each guest saw its own memory");
+
+    assert_eq!(turn(&a, one)?, first);
+    say(
+        "one VMID for both (the control)",
+        turn(&b, one)?,
+        first,
+        second,
+    );
+    rig.invalidate(vcpu_regs::Invalidate::Vmid);
+    assert_eq!(
+        look(rig),
+        second,
+        "b under the VMID that was a's, forgotten"
+    );
+
+    rig.invalidate(vcpu_regs::Invalidate::Vmid);
+    assert_eq!(turn(&a, one)?, first);
+    // SAFETY: RAM of guests. The change is settled only after the first look.
+    unsafe { a.remap(Ipa(DATA), Pa(there), PAGE, Attributes::RAM)? }.defer();
+    say(
+        "changed without invalidation (the control)",
+        look(rig),
+        first,
+        second,
+    );
+    settle(rig, a.owed().expect("deferred"));
+    say("changed and invalidated", look(rig), first, second);
+    leave(rig, a);
+    // `b` is leaked: TLBs may hold it under the other VMID.
+    Ok(())
+}
+
+/// Says whether a guest saw what was there before, or what is there now.
+fn say(what: &str, outcome: Outcome, old: Outcome, new: Outcome) {
+    let seen = match outcome {
+        outcome if outcome == old => "stale",
+        outcome if outcome == new => "new",
+        Outcome::Refused(_) => "refused",
+        Outcome::Done(_) => "neither",
+    };
+    println!("{what}: {seen}");
+}
