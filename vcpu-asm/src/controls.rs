@@ -7,7 +7,7 @@ use aarch64_cpu::{
         VMPIDR_EL2, VTCR_EL2, VTTBR_EL2, Writeable,
     },
 };
-use vcpu_regs::{Cnthctl, Controls, Cptr, Features, Hcr, IccSre, Mdcr};
+use vcpu_regs::{Cnthctl, Controls, Cptr, Features, Hcr, IccSre, IchHcr, Mdcr};
 
 use crate::sysreg::{mrs, msr};
 
@@ -37,7 +37,7 @@ pub(crate) unsafe fn read(features: Features) -> Controls {
     if features.gicv3 {
         controls.icc_sre = IccSre::from_bits_retain(ICC_SRE_EL2.get());
         if controls.icc_sre.contains(IccSre::SRE) {
-            controls.ich_hcr = ICH_HCR_EL2.get(); // undefined while SRE is 0
+            controls.ich_hcr = IchHcr::from_bits_retain(ICH_HCR_EL2.get()); // undefined while SRE is 0
         }
     }
     controls
@@ -119,7 +119,7 @@ fn write_gic(controls: &Controls) {
     if controls.icc_sre.contains(IccSre::SRE) {
         ICC_SRE_EL2.set(controls.icc_sre.bits());
         barrier::isb(barrier::SY); // SRE, before the access below
-        ICH_HCR_EL2.set(controls.ich_hcr);
+        ICH_HCR_EL2.set(controls.ich_hcr.bits());
     } else {
         if in_force.contains(IccSre::SRE) {
             ICH_HCR_EL2.set(0);

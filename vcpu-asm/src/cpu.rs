@@ -4,21 +4,24 @@ use aarch64_cpu::{
     asm::barrier,
     registers::{
         CNTFRQ_EL0, CNTPCT_EL0, CurrentEL, DAIF, ESR_EL2, FAR_EL2, HCR_EL2, HPFAR_EL2, MPIDR_EL1,
-        Readable, SPSel, TPIDR_EL2,
+        Readable, SCTLR_EL2, SPSel, TPIDR_EL2,
     },
 };
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid, InvalidateStep,
-    SwitchedReg, SwitchedState, SysReg,
+    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
+    InvalidateStep, SwitchedReg, SwitchedState, SysReg,
 };
 
 use crate::{
-    controls, fp, switch, switched,
+    controls, debug, fp, switch, switched,
     sysreg::{mrs, msr},
     tlb,
 };
+
+/// `SCTLR_EL2`: EnIA, EnIB, EnDA, EnDB.
+const SIGNING: u64 = 1 << 31 | 1 << 30 | 1 << 27 | 1 << 13;
 
 /// The CPU that this code runs on. A value of it stays on its CPU.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ unsafe impl Cpu for El2Cpu {
             el: CurrentEL.read(CurrentEL::EL) as u8,
             own_stack: SPSel.is_set(SPSel::SP),
             e2h: self.e2h,
+            // Bits of a feature that is missing are RES0.
+            signs_pointers: SCTLR_EL2.get() & SIGNING != 0,
         }
     }
 
@@ -144,6 +149,16 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn load_fp(&self, state: &FpState) {
         // SAFETY: the same contract; `state` is borrowed for the call.
         unsafe { fp::load(state) }
+    }
+
+    unsafe fn save_debug(&self, state: &mut DebugState, counts: (u8, u8)) {
+        // SAFETY: the same contract.
+        unsafe { debug::save(state, counts) }
+    }
+
+    unsafe fn load_debug(&self, state: &DebugState, counts: (u8, u8)) {
+        // SAFETY: the same contract.
+        unsafe { debug::load(state, counts) }
     }
 
     #[inline]

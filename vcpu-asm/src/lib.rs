@@ -13,6 +13,7 @@ compile_error!("the host must not use FP registers: build it for a soft-float ta
 
 mod controls;
 mod cpu;
+mod debug;
 mod fp;
 mod switch;
 mod switched;

@@ -1,7 +1,7 @@
 //! One physical CPU, ready to run guests.
 
 use vcpu_hal::{Cpu, HostMode, PerCpu, Platform};
-use vcpu_regs::{Controls, Features, IdRegisters, SwitchedReg};
+use vcpu_regs::{Controls, DebugState, Features, IdRegisters, SwitchedReg};
 
 /// This CPU at EL2. At most one guest is loaded on it; dropping it leaves none.
 pub struct El2<'h, P: Platform, C: Cpu> {
@@ -11,8 +11,10 @@ pub struct El2<'h, P: Platform, C: Cpu> {
     pub(crate) index: usize,
     /// The host's own controls while a guest is loaded.
     pub(crate) host_controls: Option<Controls>,
-    /// The vCPU that ran here last: its number, and the `VTTBR_EL2` it ran under.
-    pub(crate) last: Option<(u64, u64)>,
+    /// The host's own MDSCR_EL1 while a guest is loaded.
+    pub(crate) host_mdscr: u64,
+    /// The host's own breakpoints while a guest's are on the hardware.
+    pub(crate) host_debug: Option<DebugState>,
     ids: IdRegisters,
 }
 
@@ -23,6 +25,9 @@ pub struct El2<'h, P: Platform, C: Cpu> {
 pub enum EnableError {
     /// The code runs at this exception level, not at EL2.
     NotEl2(u8),
+    /// `SCTLR_EL2` has the host sign pointers (EnIA, EnIB, EnDA or EnDB): a guest's keys would
+    /// replace the host's.
+    SignsPointers,
     /// The code runs on SP_EL0 (EL2t): an exception would leave its stack behind.
     NotOnOwnStack,
 }
@@ -31,6 +36,7 @@ impl core::fmt::Display for EnableError {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::NotEl2(el) => write!(f, "guests need EL2, but this code runs at EL{el}"),
+            Self::SignsPointers => f.write_str("the host signs pointers; build it without"),
             Self::NotOnOwnStack => f.write_str("the host runs on SP_EL0; select SP_EL2 first"),
         }
     }
@@ -57,6 +63,10 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
             HostMode {
                 own_stack: false, ..
             } => return Err(EnableError::NotOnOwnStack),
+            HostMode {
+                signs_pointers: true,
+                ..
+            } => return Err(EnableError::SignsPointers),
             _ => {}
         }
         let ids = cpu.id_registers();
@@ -68,7 +78,8 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
             features,
             index,
             host_controls: None,
-            last: None,
+            host_mdscr: 0,
+            host_debug: None,
             ids,
         })
     }
@@ -103,15 +114,38 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
         self.cpu.counter_freq_hz()
     }
 
+    /// Reads what `restore_host` will put back; returns the controls.
+    pub(crate) fn save_host(&mut self) -> Controls {
+        // SAFETY: `enable_on` found EL2 and read the features; every CPU has MDSCR_EL1.
+        unsafe {
+            self.host_mdscr = self.cpu.read_switched(SwitchedReg::MDSCR_EL1);
+            self.cpu.controls(self.features)
+        }
+    }
+
+    /// Keeps the host's breakpoints, for a guest's are to come.
+    pub(crate) fn save_host_debug(&mut self) {
+        let debug = self.host_debug.insert(DebugState::default());
+        // SAFETY: `enable_on` found EL2 and read the counts.
+        unsafe { self.cpu.save_debug(debug, self.ids.debug_counts()) };
+    }
+
     /// Takes the guest's controls off the CPU, if some are still there, and stops its timers, so
     /// that none fires into a host that knows nothing of it.
     pub(crate) fn restore_host(&mut self) {
         if let Some(controls) = self.host_controls.take() {
-            // SAFETY: `enable_on` found EL2 and read the features; every CPU has these timers,
-            // and they are the guest's; the controls are the host's own, as `load` found them.
+            let counts = self.ids.debug_counts();
+            // SAFETY: `enable_on` found EL2 and read the features and counts; every CPU has these
+            // timers, and they are the guest's; the rest is the host's own, as `load` found it.
+            // Debug comes before MDCR_EL2, which may let EL2 make debug exceptions again.
             unsafe {
                 self.cpu.write_switched(SwitchedReg::CNTV_CTL_EL0, 0);
                 self.cpu.write_switched(SwitchedReg::CNTP_CTL_EL0, 0);
+                self.cpu
+                    .write_switched(SwitchedReg::MDSCR_EL1, self.host_mdscr);
+                if let Some(debug) = self.host_debug.take() {
+                    self.cpu.load_debug(&debug, counts);
+                }
                 self.cpu.set_controls(&controls, self.features);
             }
         }

@@ -7,6 +7,7 @@
 #![no_std]
 
 mod completion;
+mod debug;
 mod el2;
 mod exit;
 mod ids;

@@ -1,13 +1,10 @@
 //! A virtual CPU whose state is on this physical one.
 
-use core::{
-    mem,
-    ops::{Deref, DerefMut},
-};
+use core::ops::{Deref, DerefMut};
 
 use vcpu_exits::SError;
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
-use vcpu_regs::{Controls, Hcr, Intid, Invalidate, SwitchedReg};
+use vcpu_regs::{Controls, GranuleSupport, Hcr, Intid, Invalidate, SwitchedReg, Vtcr};
 
 use crate::{El2, Exit, Registers, Vcpu, Vm, policy::Identity};
 
@@ -29,6 +26,9 @@ pub enum LoadError {
         /// Bits that `ID_AA64MMFR0_EL1.PARange` offers.
         available: u8,
     },
+    /// `VTCR_EL2` asks for a granule, a descriptor format, a VMID width or an update by hardware
+    /// that this CPU lacks.
+    NotWalkable(Vtcr),
     /// The stage 2 was made for CPUs with FEAT_S2FWB, which this one lacks.
     NoForceWriteBack,
 }
@@ -53,8 +53,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         check(el2, vm)?;
         el2.restore_host(); // of a guest that was forgotten
         let features = el2.features;
-        // SAFETY: `El2` exists: this CPU is at EL2 with these features.
-        let host = unsafe { el2.cpu.controls(features) };
+        let host = el2.save_host();
         if host.hcr.contains(Hcr::VM) {
             return Err(LoadError::Occupied);
         }
@@ -84,18 +83,18 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         }
         let mut live = Self { vcpu, el2, vm, hcr };
         live.forget_others();
+        live.arm_debug();
         Ok(live)
     }
 
     /// Drops translations that another vCPU of the same VMID, or an earlier stay of this one,
     /// left on this CPU: vCPUs share a VMID and yet believe their TLBs to be their own.
     fn forget_others(&mut self) {
-        let here = Some(self.el2.index);
-        let own = Some((self.vcpu.number, self.vm.stage2.vttbr().bits()));
+        let here = self.el2.index;
         // From here on, not from `drop`: a guest that is forgotten was here all the same.
-        let last = mem::replace(&mut self.el2.last, own);
-        let last_cpu = mem::replace(&mut self.vcpu.last_cpu, here);
-        if last != own || last_cpu != here {
+        let was_last = self.vm.came_to(here, self.vcpu.number);
+        let last_cpu = self.vcpu.last_cpu.replace(here);
+        if !was_last || last_cpu != Some(here) {
             self.invalidate(Invalidate::LocalVmid);
         }
     }
@@ -230,12 +229,23 @@ fn between(guest: Hcr, host: Hcr) -> Hcr {
 /// Finds a stage 2 that this CPU cannot walk: CPUs of one machine may differ.
 fn check<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, vm: &Vm) -> Result<(), LoadError> {
     let model = el2.ids().memory_model();
-    let needed = vm.stage2.vtcr().fields().map_or(0, |vtcr| vtcr.pa_bits);
-    if needed > model.pa_bits() {
+    let Some(vtcr) = vm.stage2.vtcr().fields() else {
+        return Err(LoadError::NotWalkable(vm.stage2.vtcr()));
+    };
+    if vtcr.pa_bits > model.pa_bits() {
         return Err(LoadError::PaTooWide {
-            needed,
+            needed: vtcr.pa_bits,
             available: model.pa_bits(),
         });
+    }
+    let granule = model.stage2_granule(vtcr.granule);
+    let walkable = granule != GranuleSupport::Absent
+        && (!vtcr.wide_descriptors || granule == GranuleSupport::Lpa2)
+        && (!vtcr.wide_vmid || model.vmid_bits() == 16)
+        && (!vtcr.access_flag_updates || model.has_access_flag_updates())
+        && (!vtcr.dirty_updates || model.has_dirty_updates());
+    if !walkable {
+        return Err(LoadError::NotWalkable(vm.stage2.vtcr()));
     }
     if vm.stage2.needs_force_write_back() && !model.has_force_write_back() {
         return Err(LoadError::NoForceWriteBack);

@@ -1,6 +1,6 @@
 //! What a guest may do, as data, and the EL2 words that say so to the hardware.
 
-use vcpu_regs::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, IdRegisters, Mdcr};
+use vcpu_regs::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, IchHcr, IdRegisters, Mdcr};
 use vcpu_stage2::Stage2;
 
 /// Who handles what. The default keeps everything with the host.
@@ -99,6 +99,7 @@ impl Policy {
             mdcr: host.mdcr & Mdcr::HPMN
                 | Mdcr::TPM
                 | Mdcr::TPMCR
+                | Mdcr::TDA
                 | Mdcr::TDOSA
                 | Mdcr::TDRA
                 | Mdcr::TPMS
@@ -122,9 +123,13 @@ impl Policy {
             mpam2: host.mpam2 | MPAM2_TRAPS,
             icc_sre: match pass_through {
                 true => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
-                false => host.icc_sre - IccSre::ENABLE, // ICC_SRE_EL1 traps
+                false => host.icc_sre - IccSre::ENABLE,
             },
-            ich_hcr: 0,
+            // ICC_SRE_EL2.Enable may be stuck at 1, so the interface is refused here as well.
+            ich_hcr: match pass_through {
+                true => IchHcr::empty(),
+                false => IchHcr::TC | IchHcr::TALL0 | IchHcr::TALL1 | IchHcr::TDIR,
+            },
         }
     }
 

@@ -104,6 +104,10 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     }
 
     fn reflect_sysreg(&mut self, access: SysRegAccess) {
+        let access = match self.reflect_debug(access) {
+            Ok(()) => return,
+            Err(access) => access,
+        };
         match emulated(access.reg(), self.vm.ids()) {
             Some(Emulated::Constant(value)) if access.write().is_none() => {
                 self.complete(access, value);
@@ -153,19 +157,11 @@ enum Emulated {
 fn emulated(reg: SysReg, ids: &IdRegisters) -> Option<Emulated> {
     const AIDR_EL1: SysReg = SysReg::new(3, 1, 0, 0, 7);
     const ACTLR_EL1: SysReg = SysReg::new(3, 0, 1, 0, 1);
-    const MDRAR_EL1: SysReg = SysReg::new(2, 0, 1, 0, 0);
-    const OSLAR_EL1: SysReg = SysReg::new(2, 0, 1, 0, 4);
-    const OSLSR_EL1: SysReg = SysReg::new(2, 0, 1, 1, 4);
-    const OSDLR_EL1: SysReg = SysReg::new(2, 0, 1, 3, 4);
-    const DBGPRCR_EL1: SysReg = SysReg::new(2, 0, 1, 4, 4);
     const ERRIDR_EL1: SysReg = SysReg::new(3, 0, 5, 3, 0);
-    /// The OS lock is implemented (OSLM = 0b10) and open.
-    const OS_LOCK_OPEN: u64 = 1 << 3;
 
     match reg {
-        AIDR_EL1 | MDRAR_EL1 | ERRIDR_EL1 => Some(Emulated::Constant(0)),
-        OSLSR_EL1 => Some(Emulated::Constant(OS_LOCK_OPEN)),
-        ACTLR_EL1 | OSLAR_EL1 | OSDLR_EL1 | DBGPRCR_EL1 => Some(Emulated::Ignored),
+        AIDR_EL1 | ERRIDR_EL1 => Some(Emulated::Constant(0)),
+        ACTLR_EL1 => Some(Emulated::Ignored),
         reg => ids.get(reg).map(Emulated::Constant),
     }
 }

@@ -7,7 +7,7 @@ use core::{
 
 use vcpu_exits::SError;
 use vcpu_hal::{Cpu, Inject, Platform};
-use vcpu_regs::{FpState, Intid, SwitchedReg, SwitchedState};
+use vcpu_regs::{DebugState, FpState, Intid, SwitchedReg, SwitchedState};
 
 use crate::{El2, Live, LoadError, Policy, Registers, Vm};
 
@@ -27,6 +27,7 @@ pub struct Vcpu<P: Platform> {
     pub(crate) registers: Registers,
     pub(crate) switched: SwitchedState,
     pub(crate) fp: FpState,
+    pub(crate) debug: DebugState,
     pub(crate) pending: <P::Inject as Inject>::State,
     pub(crate) pending_serror: Option<SError>,
     pub(crate) mpidr: u64,
@@ -48,6 +49,7 @@ impl<P: Platform> Vcpu<P> {
             registers: Registers::new(),
             switched: SwitchedState::default(),
             fp: FpState::default(),
+            debug: DebugState::default(),
             pending: Default::default(),
             pending_serror: None,
             mpidr: config.mpidr & Self::MPIDR_FIELDS | 1 << 31,
@@ -85,6 +87,7 @@ impl<P: Platform> Vcpu<P> {
     /// Replaces a system register.
     pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
         self.switched.set(reg, value);
+        self.last_cpu = None; // translations of the old TTBR and ASID may be anywhere
     }
 
     /// Returns the FP/SIMD registers.
@@ -95,6 +98,16 @@ impl<P: Platform> Vcpu<P> {
     /// Returns the FP/SIMD registers, to change them.
     pub fn fp_mut(&mut self) -> &mut FpState {
         &mut self.fp
+    }
+
+    /// Returns the breakpoints and watchpoints.
+    pub fn debug(&self) -> &DebugState {
+        &self.debug
+    }
+
+    /// Returns the breakpoints and watchpoints, to change them.
+    pub fn debug_mut(&mut self) -> &mut DebugState {
+        &mut self.debug
     }
 
     /// Makes a virtual interrupt pending, for when the vCPU next runs.

@@ -8,6 +8,7 @@ use crate::Condition;
 /// The coprocessor a trapped AArch32 instruction named; also which class it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Coprocessor {
     /// CP15: system control.
     Cp15,
@@ -20,6 +21,7 @@ pub enum Coprocessor {
 /// EC 0x03, 0x05 and 0x08: `MCR`, `MRC` or `VMRS`. ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CpAccess {
     /// Which coprocessor.
     pub coprocessor: Coprocessor,
@@ -85,6 +87,7 @@ impl CpAccess {
 /// EC 0x04 and 0x0C: `MCRR` or `MRRC`. ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CpPairAccess {
     /// CP14 (EC 0x0C) rather than CP15 (EC 0x04).
     pub is_cp14: bool,
@@ -138,6 +141,7 @@ impl CpPairAccess {
 /// EC 0x06: `LDC` to, or `STC` from, a debug transfer register. ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CpMemoryAccess {
     /// `LDC`: memory is read.
     pub is_load: bool,

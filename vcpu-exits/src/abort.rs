@@ -52,6 +52,20 @@ impl defmt::Format for AbortFlags {
     }
 }
 
+#[cfg(feature = "serde")]
+impl serde::Serialize for AbortFlags {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.bits().serialize(serializer)
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for AbortFlags {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u64::deserialize(deserializer).map(Self::from_bits_truncate)
+    }
+}
+
 impl AbortFlags {
     /// Those an Instruction Abort can have.
     const FETCH: Self = Self::from_bits_truncate(
@@ -68,6 +82,7 @@ impl AbortFlags {
 /// A load or store of one general-purpose register, as ISV = 1 describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Transfer {
     /// Bytes of memory: 1, 2, 4 or 8 (SAS).
     pub size_bytes: u8,
@@ -143,9 +158,23 @@ impl Transfer {
     }
 }
 
+/// The 64-byte access behind an abort (FEAT_LS64), as LST tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum BlockAccess {
+    /// `ST64BV`
+    St64bv,
+    /// `LD64B` or `ST64B`
+    Ld64bSt64b,
+    /// `ST64BV0`
+    St64bv0,
+}
+
 /// EC 0x24 and 0x25: a load, store, cache maintenance or table walk was refused. ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DataAbort {
     /// Why (DFSC).
     pub status: FaultStatus,
@@ -153,7 +182,7 @@ pub struct DataAbort {
     pub transfer: Option<Transfer>,
     /// One-bit facts.
     pub flags: AbortFlags,
-    /// SET for a synchronous external abort, LST for an unsupported exclusive or atomic access.
+    /// SET for a synchronous external abort; LST, read by [`Self::block_access`], for the faults that have it.
     pub detail: u8,
     /// WU: 2 a store that left memory as it was, 3 one that changed it (FEAT_RASv2). 0 with a transfer.
     pub write_update: u8,
@@ -198,6 +227,19 @@ impl DataAbort {
         Esr(Esr::of_class(0x24 | self.from_same_el as u8).0 | fields.bits() | form)
     }
 
+    /// Returns the 64-byte access that aborted, if it was one: then [`Self::transfer`] does not describe it.
+    pub const fn block_access(self) -> Option<BlockAccess> {
+        if !self.status.has_lst() {
+            return None;
+        }
+        match self.detail & 3 {
+            1 => Some(BlockAccess::St64bv),
+            2 => Some(BlockAccess::Ld64bSt64b),
+            3 => Some(BlockAccess::St64bv0),
+            _ => None,
+        }
+    }
+
     /// Returns whether the guest was writing: a store, or maintenance that counts as one.
     pub const fn is_write(self) -> bool {
         self.flags.contains(AbortFlags::WRITE)
@@ -207,6 +249,7 @@ impl DataAbort {
 /// EC 0x20 and 0x21: an instruction could not be fetched. ELR is its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InstructionAbort {
     /// Why (IFSC).
     pub status: FaultStatus,

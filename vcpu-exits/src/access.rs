@@ -6,6 +6,7 @@ use vcpu_regs::{Esr, SysReg};
 /// EC 0x18: `MRS`, `MSR` or a `SYS` operation. ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SysRegAccess {
     /// The register or operation.
     pub reg: SysReg,
@@ -43,6 +44,7 @@ impl SysRegAccess {
 /// EC 0x14: `MRRS`, `MSRR` or a `SYSP` operation, of 128 bits (FEAT_SYSREG128). ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SysRegPairAccess {
     /// The register or operation.
     pub reg: SysReg,

@@ -8,6 +8,7 @@ use crate::Condition;
 /// EC 0x12 and 0x16: `HVC`. ELR is already past it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Hvc {
     /// The instruction's immediate.
     pub imm: u16,
@@ -18,6 +19,7 @@ pub struct Hvc {
 /// EC 0x17: `SMC` of A64. ELR is on it, so it can be completed, refused or forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Smc {
     /// The instruction's immediate.
     pub imm: u16,
@@ -26,6 +28,7 @@ pub struct Smc {
 /// EC 0x13: `SMC` of AArch32. ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Smc32 {
     /// It might have been conditional, so `condition` means something (CCKNOWNPASS).
     pub is_conditional: bool,
@@ -36,6 +39,7 @@ pub struct Smc32 {
 /// EC 0x11 and 0x15: `SVC`. Where ELR is depends on what brought it here: [`crate::SvcRoute`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Svc {
     /// The instruction's immediate.
     pub imm: u16,

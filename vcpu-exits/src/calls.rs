@@ -1,11 +1,13 @@
 //! What `HVC` and `SMC` ask for: SMCCC function identifiers, their names, and the arguments of the calls that
 //! a hypervisor answers itself.
 
+mod answer;
 mod names;
 mod psci;
 mod smccc;
 mod standard;
 
-pub use psci::{AffinityState, PsciCall, PsciError, PsciFunction};
+pub use answer::{AffinityState, PsciError};
+pub use psci::{PsciCall, PsciFunction};
 pub use smccc::{FunctionId, Owner};
 pub use standard::{ArchCall, PvTimeCall, StandardCall, TrngCall};

@@ -2,7 +2,9 @@
 
 use vcpu_regs::{Esr, Ipa, Va};
 
-use crate::{AbortFlags, DataAbort, FaultKind, FaultStatus, InstructionAbort, Transfer};
+use crate::{
+    AbortFlags, BlockAccess, DataAbort, FaultKind, FaultStatus, InstructionAbort, Transfer,
+};
 
 /// An Instruction or Data Abort and what FAR and HPFAR say of it.
 ///
@@ -10,6 +12,7 @@ use crate::{AbortFlags, DataAbort, FaultKind, FaultStatus, InstructionAbort, Tra
 /// words. Stage 2 is meant where an IPA is: of a stage-1 fault that HCR_EL2.TGE brings here, only the
 /// address and the status hold.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Fault {
     esr: Esr,
     far: u64,
@@ -19,6 +22,7 @@ pub struct Fault {
 /// What was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Access {
     /// A load.
     Read,
@@ -33,6 +37,7 @@ pub enum Access {
 /// How well a [`Fault`]'s intermediate physical address is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FaultIpa {
     /// The very byte.
     Exact(Ipa),
@@ -152,10 +157,19 @@ impl Fault {
 
     /// Returns what to emulate; `None` when the instruction must be decoded first.
     pub const fn transfer(self) -> Option<Transfer> {
-        if self.is_fetch() {
+        if self.is_fetch() || self.block_access().is_some() {
             None
         } else {
             DataAbort::decode(self.esr).transfer
+        }
+    }
+
+    /// Returns the 64-byte access that aborted, if it was one (FEAT_LS64).
+    pub const fn block_access(self) -> Option<BlockAccess> {
+        if self.is_fetch() {
+            None
+        } else {
+            DataAbort::decode(self.esr).block_access()
         }
     }
 

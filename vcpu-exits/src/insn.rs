@@ -8,6 +8,7 @@ mod address;
 mod decode;
 mod pair;
 mod special;
+mod special_text;
 mod structure;
 mod system;
 mod text;
@@ -19,6 +20,7 @@ pub use structure::{Lanes, Structure};
 /// An A64 instruction that accesses memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum MemoryInsn {
     /// Registers are loaded or stored.
@@ -40,6 +42,7 @@ pub enum MemoryInsn {
 /// Why a word is no [`MemoryInsn`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum NotDecoded {
     /// Not a memory access: the guest has changed the instruction since, or it is not one that aborts.
@@ -53,6 +56,7 @@ pub enum NotDecoded {
 /// A load, store, or both at once, of one or two registers, or eight (FEAT_LS64).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LoadStore {
     /// What happens to memory.
     pub op: Op,
@@ -71,6 +75,7 @@ pub struct LoadStore {
 /// What an instruction does to memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Op {
     /// Memory to registers.
     Load,
@@ -113,6 +118,7 @@ pub enum Op {
 /// What an atomic instruction computes from old value and operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Atomic {
     /// The sum.
     Add,
@@ -168,6 +174,7 @@ impl Atomic {
 /// The data registers of a [`LoadStore`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Regs {
     /// General-purpose; 31 is the zero register.
     General {
@@ -197,6 +204,7 @@ pub enum Regs {
 /// Ordering of an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Order {
     /// None beyond dependencies.
     Plain,
@@ -217,6 +225,7 @@ pub enum Order {
 /// Variations of an access that change no byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Form {
     /// None.
     Plain,
@@ -235,6 +244,7 @@ pub enum Form {
 /// `PRFM`, `PRFUM`, `RPRFM`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Prefetch {
     /// Type, target and policy, as encoded in Rt.
     pub hint: u8,

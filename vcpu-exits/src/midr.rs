@@ -5,6 +5,7 @@ use core::fmt;
 /// A `MIDR_EL1` value. Arm ARM (DDI 0487), `MIDR_EL1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Midr(pub u32);
 
 impl Midr {

@@ -9,6 +9,7 @@ use crate::{
 /// Where ELR stands. Arm ARM (DDI 0487), preferred exception return address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Pc {
     /// On the instruction: returning repeats it, completing it must move PC past it.
     OnInstruction,
@@ -21,6 +22,7 @@ pub enum Pc {
 /// What brought an `SVC` to EL2. The syndrome is the same, ELR is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SvcRoute {
     /// HCR_EL2.TGE: the exception itself came here, and ELR is past the instruction.
     Tge,

@@ -5,6 +5,7 @@ use vcpu_regs::{Intid, SysReg};
 /// Which group, of which Security state, an SGI is for: which register it was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SgiGroup {
     /// `ICC_SGI1R_EL1`: Group 1 of the own Security state.
     Group1,
@@ -17,6 +18,7 @@ pub enum SgiGroup {
 /// A request for a software-generated interrupt. GIC architecture (IHI 0069), `ICC_SGI1R_EL1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SgiRequest {
     /// The interrupt, 0 to 15 (INTID).
     pub intid: Intid,
@@ -27,6 +29,7 @@ pub struct SgiRequest {
 /// Who gets an SGI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SgiTarget {
     /// Every CPU but the one that asks (IRM).
     AllOthers,

@@ -5,11 +5,13 @@
 /// Arm ARM (DDI 0487), `ESR_EL2`, DFSC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FaultStatus(u8);
 
 /// What a [`FaultStatus`] says went wrong, without the level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum FaultKind {
     /// An address has more bits than the translation allows.
@@ -118,6 +120,16 @@ impl FaultStatus {
             0b11_1110 => Some(2),
             _ => None,
         }
+    }
+
+    /// Returns whether bits 12:11 of a Data Abort with this code are LST: a translation, access flag or
+    /// permission fault, or an unsupported exclusive or atomic access.
+    pub(crate) const fn has_lst(self) -> bool {
+        use FaultKind::{AccessFlag, Permission, Translation, UnsupportedExclusive};
+        matches!(
+            self.kind(),
+            Translation | AccessFlag | Permission | UnsupportedExclusive
+        )
     }
 
     /// Returns whether the fault was met on a table walk and belongs to no access of the guest's own.

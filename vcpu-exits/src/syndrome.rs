@@ -15,6 +15,7 @@ use crate::{
 /// Each variant says in its payload's documentation, and by [`LeavesPc`] in its type, where ELR is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Syndrome {
     /// EC 0x00: UNDEFINED, or a reason that has no class. ELR is on the instruction.
@@ -98,6 +99,7 @@ pub enum Syndrome {
 /// The instruction behind EC 0x0A.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum OtherInstruction {
     /// `ST64BV` (FEAT_LS64_V).
     St64bv,
@@ -142,6 +144,7 @@ impl OtherInstruction {
 /// Why an SME access trapped (SMTC). Arm ARM (DDI 0487), `ESR_EL2`; FEAT_SME.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SmeReason {
     /// CPACR, CPTR or SMEN forbids SME.
     AccessDisabled,
@@ -325,6 +328,7 @@ const fn word(class: u8, iss: u64) -> Esr {
 /// A [`Syndrome`] and what its meaning leaves out, so that no bit of the word is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Decoded {
     /// What happened.
     pub syndrome: Syndrome,

@@ -6,6 +6,7 @@ use vcpu_regs::iss::{BrkIss, EretIss, FpacIss, GcsIss, MopsIss, WfxIss};
 /// The condition a trapped instruction carried: CV and COND. From A64 always known, and `AL`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Condition {
     /// `code` means something (CV); where not, the host reads SPSR and the instruction.
     pub known: bool,
@@ -33,6 +34,7 @@ impl Condition {
 /// Which waiting instruction trapped (TI).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum WfxKind {
     /// `WFI`
     Wfi,
@@ -47,6 +49,7 @@ pub enum WfxKind {
 /// EC 0x01: the guest would wait. ELR is on the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Wfx {
     /// Which instruction.
     pub kind: WfxKind,
@@ -92,6 +95,7 @@ impl Wfx {
 /// EC 0x1A: `ERET`, `ERETAA` or `ERETAB`, trapped for nested virtualisation. ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Eret {
     /// `ERETAA` or `ERETAB` (ERET).
     pub is_authenticated: bool,
@@ -121,6 +125,7 @@ impl Eret {
 /// EC 0x1C: a pointer failed to authenticate (FEAT_FPAC). ELR is on the instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PointerAuthFailure {
     /// With a data key rather than an instruction key.
     pub is_data_key: bool,
@@ -152,6 +157,7 @@ impl PointerAuthFailure {
 /// ELR is on the instruction; the handler rewinds the three registers and PC to the prologue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Mops {
     /// A `SET*` rather than a `CPY*` (MemInst).
     pub is_set: bool,
@@ -209,6 +215,7 @@ impl Mops {
 /// EC 0x2D: a Guarded Control Stack check failed or a GCS instruction trapped. ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Gcs {
     /// Why: 0 the value popped did not match, 1 EXLOCK, 2 a `GCSSTR` or `GCSSTTR` (ExType).
     pub reason: u8,
@@ -246,6 +253,7 @@ impl Gcs {
 /// EC 0x38 and 0x3C: `BKPT` or `BRK`. ELR is on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Brk {
     /// The instruction's immediate (Comment).
     pub imm: u16,

@@ -226,3 +226,23 @@ fn a_fault_reads_as_a_sentence() {
         "guest fetched an instruction from IPA 0x1000, translation fault level 2"
     );
 }
+
+#[test]
+fn a_64_byte_access_is_not_taken_for_the_doubleword_it_looks_like() {
+    use vcpu_exits::BlockAccess;
+    // A store of x2, ISV set, LST 2: `st64b x2, [x1]`, translation fault level 3.
+    let esr = Esr(0x93c2_9047);
+    assert_eq!(
+        data_abort(esr).block_access(),
+        Some(BlockAccess::Ld64bSt64b)
+    );
+    let fault = Fault::new(esr, 0, 0x10).unwrap();
+    assert_eq!(
+        (fault.transfer(), fault.block_access()),
+        (None, Some(BlockAccess::Ld64bSt64b))
+    );
+    // The same bits of an external abort are its severity.
+    let external = Fault::new(Esr(0x93c2_9050), 0, 0x10).unwrap();
+    assert_eq!(external.block_access(), None);
+    assert!(external.transfer().is_some());
+}

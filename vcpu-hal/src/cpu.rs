@@ -1,8 +1,8 @@
 //! The processor as a trait.
 
 use vcpu_regs::{
-    Controls, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid, InvalidateStep,
-    SwitchedReg, SwitchedState,
+    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
+    InvalidateStep, SwitchedReg, SwitchedState,
 };
 
 /// How the calling code runs, before anything is touched.
@@ -15,6 +15,8 @@ pub struct HostMode {
     pub own_stack: bool,
     /// `HCR_EL2.E2H`; false below EL2.
     pub e2h: bool,
+    /// Whether code at EL2 signs pointers (FEAT_PAuth): `SCTLR_EL2.EnIA`, `EnIB`, `EnDA`, `EnDB`.
+    pub signs_pointers: bool,
 }
 
 /// Interrupt masks as they were: `DAIF`.
@@ -150,6 +152,20 @@ pub unsafe trait Cpu {
     ///
     /// As for [`save_fp`](Self::save_fp), and nothing of the host lives in the FP registers.
     unsafe fn load_fp(&self, state: &FpState);
+
+    /// Reads the first breakpoints and watchpoints, `counts` of each.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and `counts` is what its ID registers say.
+    unsafe fn save_debug(&self, state: &mut DebugState, counts: (u8, u8));
+
+    /// Replaces the first breakpoints and watchpoints, `counts` of each.
+    ///
+    /// # Safety
+    ///
+    /// As for [`save_debug`](Self::save_debug), and EL2 makes no debug exceptions meanwhile.
+    unsafe fn load_debug(&self, state: &DebugState, counts: (u8, u8));
 
     /// Reads one register of the loaded guest.
     ///

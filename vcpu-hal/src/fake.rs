@@ -7,8 +7,8 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    Controls, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid, InvalidateStep,
-    SwitchedReg, SwitchedState,
+    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
+    InvalidateStep, SwitchedReg, SwitchedState,
 };
 
 use crate::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
@@ -75,6 +75,8 @@ pub struct ScriptedCpu<'s> {
     pub controls: Cell<Controls>,
     /// The guest's registers on the hardware.
     pub switched: RefCell<SwitchedState>,
+    /// Breakpoints and watchpoints on the hardware.
+    pub debug: RefCell<DebugState>,
     /// The FP registers on the hardware.
     pub fp: RefCell<FpState>,
     /// `HCR_EL2` as it was in the guest, the last time.
@@ -97,6 +99,7 @@ impl<'s> ScriptedCpu<'s> {
                 el: 2,
                 own_stack: true,
                 e2h: false,
+                signs_pointers: false,
             }),
             ids: IdRegisters::default(),
             mpidr: Cell::new(1 << 31),
@@ -105,6 +108,7 @@ impl<'s> ScriptedCpu<'s> {
             daif: Cell::new(0),
             controls: Cell::default(),
             switched: RefCell::default(),
+            debug: RefCell::default(),
             fp: RefCell::default(),
             hcr_in_guest: Cell::default(),
             invalidations: Cell::new(0),
@@ -204,6 +208,14 @@ unsafe impl Cpu for ScriptedCpu<'_> {
 
     unsafe fn load_fp(&self, state: &FpState) {
         self.fp.borrow_mut().clone_from(state);
+    }
+
+    unsafe fn save_debug(&self, state: &mut DebugState, _: (u8, u8)) {
+        state.clone_from(&self.debug.borrow());
+    }
+
+    unsafe fn load_debug(&self, state: &DebugState, _: (u8, u8)) {
+        self.debug.borrow_mut().clone_from(state);
     }
 
     unsafe fn read_switched(&self, reg: SwitchedReg) -> u64 {

@@ -6,6 +6,7 @@ macro_rules! address {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name(pub u64);
 
         #[cfg(feature = "defmt")]
@@ -66,6 +67,7 @@ address! {
 /// An interrupt number of the GIC. GIC architecture (IHI 0069), INTID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Intid(pub u32);
 
 /// The tag of a VM's translations in the TLBs. `VTTBR_EL2.VMID`.

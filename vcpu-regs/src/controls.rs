@@ -180,6 +180,24 @@ bitflags! {
     }
 }
 
+bitflags! {
+    /// `ICH_HCR_EL2`. GIC architecture (IHI 0069), `ICH_HCR_EL2`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct IchHcr: u64 {
+        /// The virtual CPU interface is on.
+        const EN = 1 << 0;
+        /// Registers common to both groups trap (`ICC_CTLR_EL1`, `ICC_PMR_EL1`, ...).
+        const TC = 1 << 10;
+        /// Group 0 registers trap.
+        const TALL0 = 1 << 11;
+        /// Group 1 registers trap.
+        const TALL1 = 1 << 12;
+        /// `ICC_DIR_EL1` traps, where the CPU can (ICH_VTR_EL2.TDS).
+        const TDIR = 1 << 14;
+        const _ = !0;
+    }
+}
+
 macro_rules! format_bits {
     ($($name:ident)*) => {$(
         #[cfg(feature = "defmt")]
@@ -192,7 +210,7 @@ macro_rules! format_bits {
 }
 pub(crate) use format_bits;
 
-format_bits!(Hcr Cptr CptrE2h Mdcr Cnthctl IccSre);
+format_bits!(Hcr Cptr CptrE2h Mdcr Cnthctl IccSre IchHcr);
 
 /// The EL2 words that hold while a guest is loaded; a host's own come back on `put`.
 ///
@@ -239,5 +257,5 @@ pub struct Controls {
     /// `ICC_SRE_EL2`, with a GICv3 interface.
     pub icc_sre: IccSre,
     /// `ICH_HCR_EL2`, with a GICv3 interface.
-    pub ich_hcr: u64,
+    pub ich_hcr: IchHcr,
 }

@@ -10,6 +10,7 @@ mod layout;
 /// A syndrome as hardware captured it: `ESR_ELx`, 64 bits.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Esr(pub u64);
 
 impl Esr {
@@ -53,6 +54,7 @@ impl fmt::Debug for Esr {
 /// Where a named field lies in the 64-bit word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct EsrField {
     /// Arm's name of the field.
     pub name: &'static str,

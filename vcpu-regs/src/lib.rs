@@ -7,6 +7,7 @@
 
 mod addr;
 mod controls;
+mod debug;
 mod esr;
 mod gpr;
 mod id;
@@ -19,7 +20,8 @@ mod sysreg;
 mod table;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
-pub use controls::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, Mdcr};
+pub use controls::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, IchHcr, Mdcr};
+pub use debug::DebugState;
 pub use esr::{Esr, EsrField, iss};
 pub use gpr::Gpr;
 pub use id::{Features, IdRegisters};

@@ -12,6 +12,7 @@ pub use lookup::SysRegDirections;
 /// Packed as in the instruction, bits 20:5: 16 bits that compare and match cheaply.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SysReg(u16);
 
 impl SysReg {

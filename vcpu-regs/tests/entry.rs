@@ -24,11 +24,15 @@ fn check(bits: u64) {
             leaves_el2(entered, a32_el0),
             "{bits:#x} became {entered:#x}"
         );
+        // AArch32 that is not there: EL0, illegal, rather than somebody else's mode.
+        let refused_a32 = leaves_el2(bits, true) && !leaves_el2(bits, a32_el0);
+        let illegal = if refused_a32 { 1 << 20 } else { 0 };
         assert_eq!(
             entered & !0x1f,
-            bits & !0x1f,
+            bits & !0x1f | illegal,
             "{bits:#x}: more than the mode"
         );
+        assert!(!refused_a32 || entered & 0x1f == 0);
         if leaves_el2(bits, a32_el0) {
             assert_eq!(entered, bits, "a state that a guest may have changed");
         }

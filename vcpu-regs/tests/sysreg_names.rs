@@ -302,3 +302,30 @@ fn the_installed_binutils_agrees() {
     }
     assert!(named > 2000, "{named} names");
 }
+
+macro_rules! names_of_rows {
+    ($(
+        $(#[$doc:meta])*
+        group $group:ident $field:ident $feature:ident {
+            $($row:ident $name:ident ($op0:literal, $op1:literal, $crn:literal, $crm:literal, $op2:literal)
+                twin $twin:tt reset $reset:literal)*
+        }
+    )*) => {
+        [$($((SysReg::new($op0, $op1, $crn, $crm, $op2), stringify!($name)),)*)*]
+    };
+}
+
+/// The register table of what is switched and the names of everything say the same.
+#[test]
+fn the_register_table_uses_the_assemblers_names() {
+    let rows = vcpu_regs::switched_registers!(names_of_rows);
+    for (reg, name) in rows {
+        assert_eq!(SysReg::from_name(name), Some(reg), "{name}");
+        let known = [true, false].map(|is_read| reg.name_for(is_read).unwrap());
+        assert!(
+            known.iter().any(|known| known.eq_ignore_ascii_case(name)),
+            "{name}: {known:?}"
+        );
+    }
+    assert!(rows.len() > 30, "{} rows", rows.len());
+}

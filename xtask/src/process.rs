@@ -6,7 +6,7 @@ use nix::{
     unistd::Pid,
 };
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Write},
     os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{
@@ -46,12 +46,14 @@ impl Guarded {
             command.process_group(0);
         }
         let program = command.get_program().to_string_lossy().into_owned();
+        // Locked from before the start: an interrupt finds all that was started.
+        let mut live = live();
         let child = command
             .spawn()
             .with_context(|| format!("cannot start {program}"))?;
         let pid = i32::try_from(child.id()).context("process id out of range")?;
         let target = Pid::from_raw(if group == Group::Own { -pid } else { pid });
-        live().push(target);
+        live.push(target);
         Ok(Self { child, target })
     }
 
@@ -153,9 +155,21 @@ fn end_children_when_interrupted() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let handler = || {
-            for target in live().iter() {
-                let _ = kill(*target, Signal::SIGTERM);
+            let live = live(); // until we exit: nothing starts any more
+            // Returns how many there were left to signal.
+            let signal_all = |signal: Option<Signal>| {
+                let reached = live.iter().filter(|target| kill(**target, signal).is_ok());
+                reached.count()
+            };
+            let mut left = signal_all(Some(Signal::SIGTERM));
+            let deadline = Instant::now() + GRACE;
+            while left > 0 && Instant::now() < deadline {
+                thread::sleep(Duration::from_millis(20));
+                left = signal_all(None);
             }
+            signal_all(Some(Signal::SIGKILL));
+            // Not `eprintln!`: a stderr that nobody reads must not make this panic.
+            let _ = writeln!(io::stderr(), "xtask: told to end, with what it started");
             std::process::exit(130);
         };
         if let Err(error) = ctrlc::set_handler(handler) {

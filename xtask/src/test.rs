@@ -25,6 +25,9 @@ pub struct Args {
     /// List the steps
     #[arg(long)]
     list: bool,
+    /// Also try every value where CI takes samples: minutes of all cores
+    #[arg(long)]
+    exhaustive: bool,
     /// Write the real transcripts into README.md instead of comparing them
     #[arg(long)]
     bless: bool,
@@ -64,6 +67,9 @@ pub fn run(args: &Args) -> Result<()> {
     let mut steps = checks::steps(&workspace);
     steps.extend(transcripts::steps(&workspace, &examples));
     steps.extend(readme::steps(&workspace, &examples, args.bless));
+    if args.exhaustive {
+        steps.push(checks::every_syndrome());
+    }
     if let Some(only) = &args.only {
         steps.retain(|step| step.name.contains(only.as_str()));
     }

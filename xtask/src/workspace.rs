@@ -28,6 +28,8 @@ pub struct Package {
     pub name: String,
     /// Whether it has a feature named `defmt`.
     pub has_defmt: bool,
+    /// The oldest compiler it says it builds with.
+    pub rust_version: Option<String>,
     /// What layer it is in.
     pub kind: Kind,
 }
@@ -71,17 +73,20 @@ impl Workspace {
         let metadata: Metadata =
             serde_json::from_slice(&output.stdout).context("unexpected `cargo metadata`")?;
         let root = metadata.workspace_root;
-        let msrv = metadata
+        let packages: Vec<_> = metadata
             .packages
-            .first()
-            .and_then(|package| package.rust_version.clone());
+            .into_iter()
+            .map(|raw| Package::new(raw, &root))
+            .collect();
+        let mut libraries = packages
+            .iter()
+            .filter(|package| package.kind == Kind::Library);
+        let msrv = libraries
+            .next()
+            .and_then(|library| library.rust_version.clone());
         Ok(Self {
-            msrv: msrv.context("no rust-version in the workspace")?,
-            packages: metadata
-                .packages
-                .into_iter()
-                .map(|raw| Package::new(raw, &root))
-                .collect(),
+            msrv: msrv.context("no library with a rust-version in the workspace")?,
+            packages,
             target_dir: metadata.target_directory,
             root,
         })
@@ -89,10 +94,20 @@ impl Workspace {
 
     /// Returns the arguments that make cargo take the members of some kinds, and no others.
     pub fn select(&self, kinds: &[Kind]) -> Vec<String> {
-        let chosen = self
-            .packages
-            .iter()
-            .filter(|package| kinds.contains(&package.kind));
+        self.select_where(|package| kinds.contains(&package.kind))
+    }
+
+    /// The same, of those that build with the workspace's oldest compiler; an example's
+    /// dependencies may need a newer one.
+    pub fn select_oldest(&self, kinds: &[Kind]) -> Vec<String> {
+        self.select_where(|package| {
+            let is_oldest = package.rust_version.as_ref() == Some(&self.msrv);
+            kinds.contains(&package.kind) && is_oldest
+        })
+    }
+
+    fn select_where(&self, is_chosen: impl Fn(&Package) -> bool) -> Vec<String> {
+        let chosen = self.packages.iter().filter(|package| is_chosen(package));
         chosen
             .flat_map(|package| ["--package".to_owned(), package.name.clone()])
             .collect()
@@ -116,6 +131,7 @@ impl Package {
             Kind::Library
         };
         Self {
+            rust_version: raw.rust_version,
             has_defmt: raw.features.contains_key("defmt"),
             name: raw.name,
             kind,

@@ -16,7 +16,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Starts `hello` under a name that tells its QEMU from all others.
+/// Returns a name that tells a QEMU from all others, those of another run of ours among them.
+fn unique(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
+}
+
+/// Starts `hello` in a QEMU of that name.
 fn hello(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(["qemu", "hello"]).args(arguments);
@@ -49,20 +54,20 @@ fn assert_ends(name: &str) {
 #[test]
 #[ignore = "needs the compiler target and QEMU; `cargo xtask test` runs it"]
 fn machine_that_hangs_is_ended_after_the_timeout() {
+    let name = &unique("hangs");
     // Under --gdb it waits for a debugger that never comes.
-    let output = hello("hangs", &["--gdb", "--timeout", "2"])
-        .output()
-        .unwrap();
+    let output = hello(name, &["--gdb", "--timeout", "2"]).output().unwrap();
     let says = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(says.contains("timed out after 2 s; last lines:"), "{says}");
-    assert_ends("hangs");
+    assert_ends(name);
 }
 
 #[test]
 #[ignore = "needs the compiler target and QEMU; `cargo xtask test` runs it"]
 fn qemu_ends_with_us_and_gdb_is_told_how_to_attach() {
-    let mut xtask = hello("interrupted", &["--gdb"])
+    let name = &unique("interrupted");
+    let mut xtask = hello(name, &["--gdb"])
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -80,21 +85,21 @@ fn qemu_ends_with_us_and_gdb_is_told_how_to_attach() {
     assert!(fs::read(elf).unwrap().starts_with(b"\x7fELF"));
 
     let deadline = Instant::now() + Duration::from_secs(5);
-    while !runs("interrupted") {
+    while !runs(name) {
         assert!(Instant::now() < deadline, "QEMU did not start");
         thread::sleep(Duration::from_millis(50));
     }
     let pid = i32::try_from(xtask.id()).unwrap();
     kill(Pid::from_raw(pid), Signal::SIGTERM).unwrap();
     assert!(!xtask.wait().unwrap().success());
-    assert_ends("interrupted");
+    assert_ends(name);
 }
 
 #[test]
 #[ignore = "needs the compiler target and QEMU; `cargo xtask test` runs it"]
 fn start_below_el2_fails_and_says_so() {
     let extra = ["--timeout", "20", "--", "-machine", "virtualization=off"];
-    let output = hello("el1", &extra).output().unwrap();
+    let output = hello(&unique("el1"), &extra).output().unwrap();
     let says = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(says.contains("EL1") && says.contains("error: "), "{says}");
@@ -103,7 +108,9 @@ fn start_below_el2_fails_and_says_so() {
 #[test]
 #[ignore = "needs the compiler target and QEMU; `cargo xtask test` runs it"]
 fn argument_that_qemu_refuses_is_shown_with_its_status() {
-    let output = hello("refused", &["--", "-nonsense"]).output().unwrap();
+    let output = hello(&unique("refused"), &["--", "-nonsense"])
+        .output()
+        .unwrap();
     let says = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
     assert!(says.contains("-nonsense: invalid option"), "{says}");

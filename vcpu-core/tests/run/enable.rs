@@ -24,6 +24,7 @@ const GOOD: HostMode = HostMode {
     el: 2,
     own_stack: true,
     e2h: false,
+    signs_pointers: false,
 };
 
 #[test]
@@ -33,6 +34,11 @@ fn each_refusal_says_why() {
         let mode = HostMode { el, ..GOOD };
         assert_eq!(refusal(mode), Some(EnableError::NotEl2(el)));
     }
+    let signing = HostMode {
+        signs_pointers: true,
+        ..GOOD
+    };
+    assert_eq!(refusal(signing), Some(EnableError::SignsPointers));
     let el2t = HostMode {
         own_stack: false,
         ..GOOD

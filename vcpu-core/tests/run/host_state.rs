@@ -66,7 +66,7 @@ fn guest_runs_under_its_policy() {
     assert_eq!(guest.hcr.bits(), ALWAYS | TLOR | TERR | API | APK);
     assert_eq!(guest.cnthctl.bits(), 3, "EL1PCTEN and EL1PCEN");
     assert_eq!(guest.icc_sre.bits(), 0xf);
-    assert_eq!(guest.ich_hcr, 0);
+    assert_eq!(guest.ich_hcr.bits(), 0);
 }
 
 #[test]

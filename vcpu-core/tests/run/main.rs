@@ -5,6 +5,7 @@ mod rig;
 
 mod aarch32;
 mod calls;
+mod debug;
 mod enable;
 mod faults;
 mod host_state;

@@ -11,8 +11,8 @@ use vcpu_hal::{
     percpu::MpidrTable,
 };
 use vcpu_regs::{
-    Cnthctl, Controls, Cptr, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
+    Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters,
+    Intid, InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
 };
 use vcpu_stage2::{Geometry, Options, Request, Stage2};
 
@@ -27,6 +27,7 @@ pub enum Event {
     LoadSwitched,
     SaveSwitched,
     LoadFp,
+    LoadDebug,
     SaveFp,
     Write(SwitchedReg, u64),
     Invalidate(InvalidateStep),
@@ -58,6 +59,12 @@ impl Watched<'_> {
             false => controls.cptr.contains(Cptr::TFP),
         };
         assert!(!traps, "FP traps");
+    }
+
+    fn check_debug(&self, counts: (u8, u8)) {
+        assert_eq!(counts, self.cpu.ids.debug_counts(), "not this CPU's count");
+        let mdcr = self.cpu.controls.get().mdcr;
+        assert!(!mdcr.contains(Mdcr::TDE), "EL2 makes debug exceptions");
     }
 
     /// Returns what was done since the last call.
@@ -142,6 +149,17 @@ unsafe impl Cpu for Watched<'_> {
         self.log(Event::LoadFp);
         // SAFETY: values only.
         unsafe { self.cpu.load_fp(state) }
+    }
+    unsafe fn save_debug(&self, state: &mut DebugState, counts: (u8, u8)) {
+        self.check_debug(counts);
+        // SAFETY: values only.
+        unsafe { self.cpu.save_debug(state, counts) }
+    }
+    unsafe fn load_debug(&self, state: &DebugState, counts: (u8, u8)) {
+        self.check_debug(counts);
+        self.log(Event::LoadDebug);
+        // SAFETY: values only.
+        unsafe { self.cpu.load_debug(state, counts) }
     }
     unsafe fn read_switched(&self, reg: SwitchedReg) -> u64 {
         assert!(reg.exists(self.cpu.ids.features()), "{reg:?} is undefined");
@@ -298,7 +316,7 @@ pub fn host_controls() -> Controls {
         vtcr: 0x8000_3558,
         vttbr: 0x00aa_0000_dead_0000,
         icc_sre: vcpu_regs::IccSre::from_bits_retain(0xf),
-        ich_hcr: 0x5,
+        ich_hcr: vcpu_regs::IchHcr::from_bits_retain(0x5),
         hcrx: 0x1_0000,
         hfgrtr: 0x2_0000,
         hfgwtr: 0x3_0000,

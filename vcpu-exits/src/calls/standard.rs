@@ -5,6 +5,7 @@ use super::{FunctionId, PsciCall};
 /// A call of a standard service, its arguments truncated where its form takes 32 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum StandardCall {
     /// Arm DEN0022.
@@ -22,6 +23,7 @@ pub enum StandardCall {
 /// A call of the Arm architecture service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ArchCall {
     /// SMCCC_VERSION.
     Version,
@@ -47,6 +49,7 @@ pub enum ArchCall {
 /// A call of the true random number generator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TrngCall {
     /// TRNG_VERSION.
     Version,
@@ -69,6 +72,7 @@ pub enum TrngCall {
 /// A call of the paravirtualised time service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PvTimeCall {
     /// PV_TIME_FEATURES.
     Features {

@@ -6,10 +6,12 @@ use vcpu_regs::iss::*;
 use vcpu_regs::{Esr, EsrField};
 
 use super::meaning::{Meaning, meaning};
+use crate::FaultStatus;
 
 /// A field of a syndrome word with its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Field {
     /// Arm's name, or `RES0` for bits that have none.
     pub name: &'static str,
@@ -21,12 +23,13 @@ pub struct Field {
     pub value: u64,
     /// The whole word: a meaning may depend on another field.
     esr: Esr,
+    is_reserved: bool,
 }
 
 impl Field {
     /// Returns whether Arm defines nothing here.
-    pub fn is_reserved(&self) -> bool {
-        self.name == RES0
+    pub const fn is_reserved(&self) -> bool {
+        self.is_reserved
     }
 
     /// Returns what the value says.
@@ -152,17 +155,14 @@ impl Iterator for Fields {
             (_, Some(inner)) => Some(inner),
             (outer, None) => outer,
         };
-        let field = match candidate {
+        let (name, lo, is_reserved) = match candidate {
             Some(field) if field.hi() + 1 == self.next => {
-                if outer == Some(field) {
+                if outer.is_some_and(|outer| outer.lo == field.lo) {
                     self.outer -= 1;
                 } else {
                     self.inner -= 1;
                 }
-                EsrField {
-                    name: form_name(self.esr, field),
-                    ..*field
-                }
+                (form_name(self.esr, field), field.lo, false)
             }
             // A gap, down to the next field; never across the words' halves.
             gap => {
@@ -172,31 +172,32 @@ impl Iterator for Fields {
                 } else {
                     below
                 };
-                EsrField {
-                    name: RES0,
-                    lo,
-                    bits: self.next - lo,
-                }
+                (RES0, lo, true)
             }
         };
-        self.next = field.lo;
+        let field = EsrField {
+            name,
+            lo,
+            bits: self.next - lo,
+        };
+        self.next = lo;
         let value = field.read(self.esr.0);
         Some(Field {
-            name: field.name,
+            name,
             hi: field.hi(),
-            lo: field.lo,
+            lo,
             value,
             esr: self.esr,
+            is_reserved,
         })
     }
 }
 
 /// The name of a field that other fields rename.
 fn form_name(esr: Esr, field: &EsrField) -> &'static str {
-    match (esr.class(), field.name) {
-        // LST takes the place of SET for an unsupported exclusive or atomic access.
-        (0x24 | 0x25, "SET") if esr.0 & 0x3f == 0b11_0101 => "LST",
-        (0x2d, "Rn") if GcsIss::new(esr).ex_type() == 2 => "Rvalue",
+    match (esr.class(), field.lo) {
+        (0x24 | 0x25, 11) if FaultStatus::from_bits((esr.0 & 0x3f) as u8).has_lst() => "LST",
+        (0x2d, 5) if GcsIss::new(esr).ex_type() == 2 => "Rvalue",
         _ => field.name,
     }
 }

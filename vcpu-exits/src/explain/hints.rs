@@ -9,6 +9,7 @@ use crate::{Fault, Syndrome};
 /// A syndrome and whatever else was captured with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Context {
     /// The syndrome.
     pub esr: Esr,
@@ -25,6 +26,7 @@ pub struct Context {
 /// A likely cause or a common misreading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum Hint {
     /// FAR is in the first page or just below zero.

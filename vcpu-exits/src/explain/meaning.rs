@@ -13,6 +13,7 @@ use crate::{Condition, FaultStatus, OtherInstruction, SErrorSeverity, SmeReason}
 /// What a field's value says, as text on demand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub enum Meaning {
     /// A fixed text.

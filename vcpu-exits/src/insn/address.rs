@@ -3,6 +3,7 @@
 /// Where an access goes. A base of 31 is SP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Address {
     /// Relative to the instruction itself.
     Literal {
@@ -41,6 +42,7 @@ pub enum Address {
 /// Whether and when the base register moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Index {
     /// It does not.
     None,
@@ -53,6 +55,7 @@ pub enum Index {
 /// How an offset register becomes 64 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Extend {
     /// W, zero-extended.
     Uxtw,

@@ -8,6 +8,7 @@ use super::{Address, Form, Index, LoadStore, MemoryInsn, NotDecoded, Op, Order};
 /// Allocation tags of one or more 16-byte granules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TagAccess {
     /// What happens.
     pub op: TagOp,
@@ -20,6 +21,7 @@ pub struct TagAccess {
 /// What happens to allocation tags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TagOp {
     /// `LDG`
     Load,
@@ -47,6 +49,7 @@ pub enum TagOp {
 /// Which of the three instructions of a memory copy or set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Stage {
     /// `…P`
     Prologue,
@@ -59,6 +62,7 @@ pub enum Stage {
 /// `CPY*` (FEAT_MOPS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemoryCopy {
     /// Which of the three.
     pub stage: Stage,
@@ -77,6 +81,7 @@ pub struct MemoryCopy {
 /// `SET*` (FEAT_MOPS).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemorySet {
     /// Which of the three.
     pub stage: Stage,
@@ -95,6 +100,7 @@ pub struct MemorySet {
 /// An operation on the cache, or a translation, by virtual address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Maintenance {
     /// Which operation.
     pub op: SysReg,

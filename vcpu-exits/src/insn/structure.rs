@@ -6,6 +6,7 @@ use super::{Address, Index, MemoryInsn, NotDecoded, Order};
 /// `LD1` to `LD4R` and `ST1` to `ST4`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Structure {
     /// Memory to registers.
     pub is_load: bool,
@@ -29,6 +30,7 @@ pub struct Structure {
 /// Which elements of its registers a [`Structure`] moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Lanes {
     /// All; of 16-byte registers, or of their lower 8 bytes.
     All {

@@ -6,6 +6,7 @@ use super::names::NAMES;
 /// Which ways a system register can be accessed. An operation with an argument counts as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum SysRegDirections {
     /// `MRS` only.
     ReadOnly,

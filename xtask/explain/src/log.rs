@@ -171,14 +171,15 @@ pub fn looks_like_one(text: &str) -> bool {
         matches!(key, "esr" | "far" | "hpfar" | "elr" | "pc" | "insn")
             && crate::number(value).is_ok()
     };
+    let lines: Vec<&str> = text.lines().collect();
+    let is_list = |line: &str| {
+        let mut words = line
+            .split(|c: char| c.is_whitespace() || c == ',')
+            .filter(|word| !word.is_empty());
+        words.all(is_list_word)
+    };
     scan(text).iter().any(|found| {
-        found.kind == Kind::Esr
-            && text.lines().nth(found.line).is_some_and(|line| {
-                !line
-                    .split(|c: char| c.is_whitespace() || c == ',')
-                    .filter(|word| !word.is_empty())
-                    .all(is_list_word)
-            })
+        found.kind == Kind::Esr && lines.get(found.line).is_some_and(|line| !is_list(line))
     })
 }
 
@@ -192,23 +193,23 @@ fn contexts(found: &[Found]) -> Vec<(usize, Context)> {
     for (index, syndrome) in syndromes.iter().enumerate() {
         // What lies beyond the next syndrome of another value is its own.
         let other = |found: &&&Found| found.value != syndrome.value && found.line != syndrome.line;
-        let after = syndromes.get(index + 1..).unwrap_or(&[]).iter().find(other);
-        let before = syndromes
-            .get(..index)
-            .unwrap_or(&[])
-            .iter()
-            .rev()
-            .find(other);
+        let is_near = |found: &&&Found| found.line.abs_diff(syndrome.line) <= NEAR;
+        let (earlier, later) = syndromes.split_at(index);
+        let after = later.iter().take_while(is_near).find(other);
+        let before = earlier.iter().rev().take_while(is_near).find(other);
         let first = before
             .map_or(0, |found| found.line + 1)
             .max(syndrome.line.saturating_sub(NEAR));
         let last = after
             .map_or(usize::MAX, |found| found.line - 1)
             .min(syndrome.line + NEAR);
+        // `found` is in the order of lines.
+        let from = found.partition_point(|found| found.line < first);
+        let to = found.partition_point(|found| found.line <= last);
+        let dump = found.get(from..to).unwrap_or(&[]);
         let nearest = |kind| {
-            found
-                .iter()
-                .filter(|found| found.kind == kind && (first..=last).contains(&found.line))
+            dump.iter()
+                .filter(|found| found.kind == kind)
                 .min_by_key(|found| found.line.abs_diff(syndrome.line))
                 .map(|found| found.value)
         };

@@ -89,10 +89,18 @@ fn host_tests(workspace: &Workspace) -> [Step<'_>; 3] {
         }),
         // Apart from the libraries: together they would unify features, and build us anew.
         Step::new("host tests: xtask", |bar| {
-            let mut test = cargo(&["test", "--package", "xtask"]);
+            let mut test = cargo(&["test", "--package", "xtask", "--package", "vcpu-explain"]);
             run_quietly(test.args(["--", "--include-ignored"]), bar)
         }),
     ]
+}
+
+/// All 2^32 low words of a syndrome, which `host tests: libraries` samples. Optimised, on all cores.
+pub fn every_syndrome() -> Step<'static> {
+    Step::new("exhaustive: syndromes", |bar| {
+        let mut test = cargo(&["test", "--release", "--package", "vcpu-exits"]);
+        run_quietly(test.args(["--test", "lossless", "--", "--ignored"]), bar)
+    })
 }
 
 fn documentation(workspace: &Workspace) -> [Step<'_>; 2] {
@@ -126,8 +134,8 @@ fn alone(workspace: &Workspace) -> impl Iterator<Item = Step<'_>> {
 }
 
 fn oldest_compiler(workspace: &Workspace) -> [Step<'_>; 2] {
-    let hosted = workspace.select(&[Kind::Library, Kind::Xtask]);
-    let for_target = workspace.select(&[Kind::Library, Kind::BareMetal]);
+    let hosted = workspace.select_oldest(&[Kind::Library, Kind::Xtask]);
+    let for_target = workspace.select_oldest(&[Kind::Library, Kind::BareMetal]);
     let version = workspace.msrv.as_str();
     let on_oldest = move |packages: &[String], more: &[&str], bar: &ProgressBar| {
         let mut check = compiler::rustup()?;
