@@ -4,7 +4,7 @@ use aarch64_cpu::{
     asm::barrier,
     registers::{
         CNTFRQ_EL0, CNTPCT_EL0, CurrentEL, DAIF, ESR_EL2, FAR_EL2, HCR_EL2, HPFAR_EL2, MPIDR_EL1,
-        Readable, SCTLR_EL2, SPSel, TPIDR_EL2,
+        Readable, SCTLR_EL2, SPSel, TPIDR_EL2, VBAR_EL2,
     },
 };
 use core::{arch::asm, marker::PhantomData};
@@ -81,6 +81,10 @@ unsafe impl Cpu for El2Cpu {
         CNTFRQ_EL0.get()
     }
 
+    fn vectors(&self) -> u64 {
+        VBAR_EL2.get()
+    }
+
     #[inline]
     fn mask_interrupts(&self) -> Daif {
         let daif = DAIF.get();
@@ -95,30 +99,36 @@ unsafe impl Cpu for El2Cpu {
         unsafe { asm!("msr daif, {}", in(reg) daif.0, options(nostack, preserves_flags)) };
     }
 
-    #[inline]
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch) -> ExitWords {
+    #[inline(always)]
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
         // SAFETY: the caller has EL2, the masks, the controls and the PSTATE; `frame` is borrowed
         // for the call.
-        let cause = unsafe { switch::enter(frame, hcr.guest.bits(), hcr.host.bits()) };
-        let (cause, captured) = match cause {
-            0 => (Cause::Synchronous, true),
-            1 => (Cause::Irq, false),
-            2 => (Cause::Fiq, false),
-            _ => (Cause::SError, true),
+        let syndrome = unsafe { switch::enter(frame, hcr.guest.bits(), hcr.host.bits(), vectors) };
+        let mut words = ExitWords {
+            cause: Cause::Synchronous,
+            esr: Esr(0),
+            far: 0,
+            hpfar: 0,
         };
-        let esr = if captured { Esr(ESR_EL2.get()) } else { Esr(0) };
-        // An abort from the guest (classes 0x20, 0x24) or a PC alignment fault (0x22), which has
-        // FAR: nothing else leaves them defined.
-        let (far, hpfar) = match esr.class() {
-            0x20 | 0x22 | 0x24 => (FAR_EL2.get(), HPFAR_EL2.get()),
-            _ => (0, 0),
-        };
-        ExitWords {
-            cause,
-            esr,
-            far,
-            hpfar,
+        // Most exits have a class without addresses: one test for those, and the interrupts
+        // after it.
+        if syndrome & 1 << 31 == 0 {
+            words.esr = Esr(syndrome);
+        } else if syndrome >> 63 == 0 {
+            words.esr = Esr(syndrome);
+            words.far = FAR_EL2.get();
+            words.hpfar = HPFAR_EL2.get();
+        } else {
+            match syndrome {
+                switch::IRQ => words.cause = Cause::Irq,
+                switch::FIQ => words.cause = Cause::Fiq,
+                _ => {
+                    words.cause = Cause::SError;
+                    words.esr = Esr(ESR_EL2.get());
+                }
+            }
         }
+        words
     }
 
     unsafe fn controls(&self, features: Features) -> Controls {

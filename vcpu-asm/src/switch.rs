@@ -1,9 +1,11 @@
 //! Into the guest and back.
 
-use core::{arch::naked_asm, mem::offset_of};
+use core::{
+    arch::{asm, naked_asm},
+    mem::offset_of,
+};
 
 use static_assertions::const_assert;
-use vcpu_hal::Cause;
 use vcpu_regs::GuestFrame;
 
 const X: usize = offset_of!(GuestFrame, x);
@@ -15,44 +17,77 @@ const_assert!(offset_of!(GuestFrame, sp_el0) == X30 + 8); // one `ldp` with X30
 const_assert!(offset_of!(GuestFrame, pstate) == PC + 8); // one `ldp` loads both
 const_assert!(offset_of!(GuestFrame, tpidr_el1) == TPIDR_EL0 + 8); // one `ldp` loads both
 const_assert!(TPIDR_EL0 <= 504); // `ldp` reach: signed 7 bits, scaled by 8
-const_assert!(Cause::Synchronous as u64 == 0); // the order of the vectors
-const_assert!(Cause::Irq as u64 == 1);
-const_assert!(Cause::Fiq as u64 == 2);
-const_assert!(Cause::SError as u64 == 3);
 
 /// What the host leaves on its stack while the guest runs.
 #[repr(C, align(16))]
 struct HostFrame {
-    x19_x30: [u64; 12],
-    x18: u64,
+    x29_x30: [u64; 2],
+    x18_x19: [u64; 2],
     guest: u64,
     sp_el0: u64,
-    vbar: u64,
     tpidr_el0: u64,
     tpidr_el1: u64,
-    hcr_guest: u64,
-    hcr_host: u64,
+    /// What the guest's HCR_EL2 changes; 0: nothing is to be written.
+    hcr_difference: u64,
+    vbar: u64,
     /// Where a vector puts the guest's X0 and X1 to have two registers for itself.
     scratch: [u64; 2],
+    /// Only where there is a difference.
+    hcr_host: u64,
 }
 
-const HOST_X18: usize = offset_of!(HostFrame, x18);
-const HOST_SP_EL0: usize = offset_of!(HostFrame, sp_el0);
+const HOST_X18: usize = offset_of!(HostFrame, x18_x19);
+const HOST_GUEST: usize = offset_of!(HostFrame, guest);
 const HOST_TPIDR: usize = offset_of!(HostFrame, tpidr_el0);
-const HOST_HCR: usize = offset_of!(HostFrame, hcr_guest);
+const HOST_HCR_DIFFERENCE: usize = offset_of!(HostFrame, hcr_difference);
 const HOST_SIZE: usize = size_of::<HostFrame>();
-const_assert!(offset_of!(HostFrame, x19_x30) == 0);
-const_assert!(offset_of!(HostFrame, guest) == HOST_X18 + 8); // the pairs below
-const_assert!(offset_of!(HostFrame, vbar) == HOST_SP_EL0 + 8);
+const_assert!(offset_of!(HostFrame, x29_x30) == 0); // stored as SP moves
+const_assert!(offset_of!(HostFrame, sp_el0) == HOST_GUEST + 8); // the pairs below
 const_assert!(offset_of!(HostFrame, tpidr_el1) == HOST_TPIDR + 8);
-const_assert!(offset_of!(HostFrame, hcr_host) == HOST_HCR + 8);
+const_assert!(offset_of!(HostFrame, vbar) == HOST_HCR_DIFFERENCE + 8);
 const_assert!(HOST_SIZE <= 504); // so does every offset in it
 
-/// Enters the guest; returns the [`Cause`] that ended its run.
+/// What [`enter`] returns for an exit that has no syndrome. No syndrome has bit 63 set.
+pub(crate) const IRQ: u64 = !0;
+pub(crate) const FIQ: u64 = !1;
+pub(crate) const SERROR: u64 = !2;
+
+/// Enters the guest; returns the syndrome of a synchronous exit, or what else ended the run.
 ///
-/// In: x0 = frame, x1 = the guest's HCR_EL2, x2 = the host's. Out: x0 = cause. Lost: x1-x17, NZCV,
-/// ESR_EL2, FAR_EL2, HPFAR_EL2, ELR_EL2, SPSR_EL2. Stack: 176 bytes, which the vectors use too.
-/// Kept: what the procedure call standard keeps, x18, SP_EL0, TPIDR_EL0, TPIDR_EL1, VBAR_EL2.
+/// The host's registers are lost but for those that no compiler gives up: it keeps what it needs on
+/// its own stack, and a run loop needs little.
+///
+/// # Safety
+///
+/// Runs at EL2 on SP_EL2 with D, A, I and F masked. `frame` is valid for reads and writes, and
+/// nobody else's, until the return; its PSTATE is one an `eret` takes to EL0 or EL1. Both HCR
+/// values are right for this CPU, and under them and the other EL2 controls the guest reaches no
+/// memory but its own. `vbar` is what VBAR_EL2 holds.
+#[inline(always)]
+pub(crate) unsafe fn enter(frame: *mut GuestFrame, guest: u64, host: u64, vbar: u64) -> u64 {
+    let syndrome;
+    // SAFETY: the caller answers for what `exchange` asks; the operands are what its header says.
+    unsafe {
+        asm!(
+            "bl {exchange}",
+            exchange = sym exchange,
+            inlateout("x0") frame => _,
+            inlateout("x1") guest => syndrome,
+            inlateout("x2") host => _,
+            inlateout("x3") vbar => _,
+            lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _,
+            lateout("x25") _, lateout("x26") _, lateout("x27") _, lateout("x28") _,
+            clobber_abi("C"),
+        );
+    }
+    syndrome
+}
+
+/// Into the guest and back.
+///
+/// In: x0 = frame, x1 = the guest's HCR_EL2, x2 = the host's, x3 = the host's VBAR_EL2. Out: x1 =
+/// ESR_EL2, or one of the words above. Lost: all but x18, x19, x29 and SP; NZCV, ESR_EL2, FAR_EL2, HPFAR_EL2, ELR_EL2, SPSR_EL2.
+/// Stack: 112 bytes, which the vectors use too. Kept: SP_EL0, TPIDR_EL0, TPIDR_EL1.
 ///
 /// The vector table is ours from the `msr vbar_el2` to the one on the way out. An exception that
 /// EL2 itself takes in between (a fault on the frame: a bug, no guest can cause it) goes on to the
@@ -60,31 +95,22 @@ const_assert!(HOST_SIZE <= 504); // so does every offset in it
 ///
 /// # Safety
 ///
-/// Runs at EL2 on SP_EL2 with D, A, I and F masked. `frame` is valid for reads and writes, and
-/// nobody else's, until the return; its PSTATE is one an `eret` takes to EL0 or EL1. Both HCR
-/// values are right for this CPU, and under them and the other EL2 controls the guest reaches no
-/// memory but its own.
+/// As for [`enter`], which alone calls this: the convention is theirs.
 #[unsafe(naked)]
-pub(crate) unsafe extern "C" fn enter(frame: *mut GuestFrame, guest: u64, host: u64) -> u64 {
+unsafe extern "C" fn exchange() {
     naked_asm!(
         // The host's own, onto its stack.
-        "sub sp, sp, #{host_size}",
-        "stp x19, x20, [sp]",
-        "stp x21, x22, [sp, #16]",
-        "stp x23, x24, [sp, #32]",
-        "stp x25, x26, [sp, #48]",
-        "stp x27, x28, [sp, #64]",
-        "stp x29, x30, [sp, #80]",
-        "stp x18, x0, [sp, #{host_x18}]",
-        "mrs x3, sp_el0",
-        "mrs x4, vbar_el2",
-        "stp x3, x4, [sp, #{host_sp_el0}]",
+        "stp x29, x30, [sp, #-{host_size}]!",
+        "stp x18, x19, [sp, #{host_x18}]",
+        "mrs x4, sp_el0",
+        "stp x0, x4, [sp, #{host_guest}]",
         "mrs x5, tpidr_el0",
         "mrs x6, tpidr_el1",
         "stp x5, x6, [sp, #{host_tpidr}]",
-        "stp x1, x2, [sp, #{host_hcr}]",
-        "cmp x1, x2",
-        "b.eq 2f",
+        "eor x7, x1, x2",
+        "stp x7, x3, [sp, #{hcr_difference}]",
+        "cbz x7, 2f",
+        "str x2, [sp, #{hcr_host}]",
         "msr hcr_el2, x1",
         "2:",
         "adr x7, 5f",
@@ -116,7 +142,7 @@ pub(crate) unsafe extern "C" fn enter(frame: *mut GuestFrame, guest: u64, host: 
         "eret",
         "dsb nsh", // nothing past an `eret` is to be speculated
         "isb",
-        // Back: x0 = frame, x1 = cause, the guest's X0 and X1 in the scratch pair.
+        // Back: x0 = frame, x1 = result, the guest's X0 and X1 in the scratch pair.
         "6:",
         "stp x2, x3, [x0, #16]",
         "stp x4, x5, [x0, #32]",
@@ -143,27 +169,20 @@ pub(crate) unsafe extern "C" fn enter(frame: *mut GuestFrame, guest: u64, host: 
         "mrs x8, tpidr_el1",
         "stp x7, x8, [x0, #{tpidr_el0}]",
         // The host's.
-        "ldp x9, x10, [sp, #{host_sp_el0}]",
+        "ldr x9, [sp, #{host_sp_el0}]",
         "msr sp_el0, x9",
-        "msr vbar_el2, x10",
-        "ldp x11, x12, [sp, #{host_tpidr}]",
-        "msr tpidr_el0, x11",
-        "msr tpidr_el1, x12",
-        "ldp x13, x14, [sp, #{host_hcr}]",
-        "cmp x13, x14",
-        "b.eq 3f",
+        "ldp x10, x11, [sp, #{host_tpidr}]",
+        "msr tpidr_el0, x10",
+        "msr tpidr_el1, x11",
+        "ldp x12, x13, [sp, #{hcr_difference}]",
+        "msr vbar_el2, x13",
+        "cbz x12, 3f",
+        "ldr x14, [sp, #{hcr_host}]",
         "msr hcr_el2, x14",
         "3:",
         "isb", // VBAR and HCR hold before the caller unmasks anything
-        "ldp x19, x20, [sp]",
-        "ldp x21, x22, [sp, #16]",
-        "ldp x23, x24, [sp, #32]",
-        "ldp x25, x26, [sp, #48]",
-        "ldp x27, x28, [sp, #64]",
-        "ldp x29, x30, [sp, #80]",
-        "ldr x18, [sp, #{host_x18}]",
-        "add sp, sp, #{host_size}",
-        "mov x0, x1",
+        "ldp x18, x19, [sp, #{host_x18}]",
+        "ldp x29, x30, [sp], #{host_size}",
         "ret",
         // The vectors, with `VBAR_EL2`'s alignment.
         ".p2align 11",
@@ -178,24 +197,35 @@ pub(crate) unsafe extern "C" fn enter(frame: *mut GuestFrame, guest: u64, host: 
         "br x17",
         ".endr",
         // From the guest, AArch64 and then AArch32.
-        ".irp cause, 0, 1, 2, 3, 0, 1, 2, 3",
+        ".rept 2",
         ".p2align 7",
         "stp x0, x1, [sp, #{scratch}]",
         "ldr x0, [sp, #{host_guest}]",
-        "mov x1, #\\cause",
+        "mrs x1, esr_el2",
+        "b 6b",
+        ".irp result, {irq}, {fiq}, {serror}",
+        ".p2align 7",
+        "stp x0, x1, [sp, #{scratch}]",
+        "ldr x0, [sp, #{host_guest}]",
+        "mov x1, #\\result",
         "b 6b",
         ".endr",
+        ".endr",
         ".p2align 7",
+        irq = const IRQ as i64,
+        fiq = const FIQ as i64,
+        serror = const SERROR as i64,
         pc = const PC,
         x30 = const X30,
         tpidr_el0 = const TPIDR_EL0,
         host_size = const HOST_SIZE,
         host_x18 = const HOST_X18,
-        host_guest = const offset_of!(HostFrame, guest),
-        host_sp_el0 = const HOST_SP_EL0,
-        host_vbar = const offset_of!(HostFrame, vbar),
+        host_guest = const HOST_GUEST,
+        host_sp_el0 = const offset_of!(HostFrame, sp_el0),
         host_tpidr = const HOST_TPIDR,
-        host_hcr = const HOST_HCR,
+        hcr_host = const offset_of!(HostFrame, hcr_host),
+        host_vbar = const offset_of!(HostFrame, vbar),
+        hcr_difference = const HOST_HCR_DIFFERENCE,
         scratch = const offset_of!(HostFrame, scratch),
     )
 }

@@ -1,7 +1,7 @@
 //! Finishing what the guest began: the second half of a trapped instruction.
 
 use vcpu_exits::{Transfer, Wfx, calls::PsciCall};
-use vcpu_regs::{Gpr, Ipa, SysReg, Va};
+use vcpu_regs::{Esr, Gpr, Ipa, SysReg, Va};
 
 use crate::{Registers, exit::Conduit};
 
@@ -23,6 +23,7 @@ mod sealed {
 
 impl Registers {
     /// Completes a trapped instruction: result, PC and what else hardware would change.
+    #[inline(always)]
     pub fn complete<C: Completion>(&mut self, waiting: C, answer: C::Answer) {
         waiting.complete(self, answer);
     }
@@ -33,37 +34,43 @@ impl Registers {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "the guest waits on this access: complete it, or inject an abort"]
 pub struct Mmio {
+    pub(crate) esr: Esr,
     pub(crate) ipa: Ipa,
     pub(crate) va: Va,
-    pub(crate) value: u64,
-    pub(crate) transfer: Transfer,
-    pub(crate) is_32bit: bool,
+    /// What the register held, for a store; 0 for a load.
+    pub(crate) register: u64,
 }
 
 impl Mmio {
     /// Returns the address, to the byte.
+    #[inline(always)]
     pub fn ipa(&self) -> Ipa {
         self.ipa
     }
 
     /// Returns the guest's virtual address.
+    #[inline(always)]
     pub fn va(&self) -> Va {
         self.va
     }
 
     /// Returns the count of bytes: 1, 2, 4 or 8.
+    #[inline(always)]
     pub fn size_bytes(&self) -> u8 {
-        self.transfer.size_bytes
+        self.transfer().size_bytes
     }
 
     /// Returns the value stored, or `None` for a load.
+    #[inline(always)]
     pub fn write(&self) -> Option<u64> {
-        self.transfer.is_write.then_some(self.value)
+        let transfer = self.transfer();
+        transfer.is_write.then(|| transfer.stored(self.register))
     }
 
     /// Returns how the instruction moves its register.
+    #[inline(always)]
     pub fn transfer(&self) -> Transfer {
-        self.transfer
+        Transfer::of_described(self.esr)
     }
 }
 
@@ -73,12 +80,13 @@ impl Completion for Mmio {
     /// The bytes at the address, low ones first; ignored for a store.
     type Answer = u64;
 
+    #[inline(always)]
     fn complete(self, registers: &mut Registers, answer: u64) {
-        if !self.transfer.is_write {
-            let reg = Gpr::new(self.transfer.reg);
-            registers.set_reg(reg, self.transfer.loaded(answer));
+        let transfer = self.transfer();
+        if !transfer.is_write {
+            registers.set_reg(Gpr::new(transfer.reg), transfer.loaded(answer));
         }
-        registers.advance(self.is_32bit);
+        registers.advance(self.esr);
     }
 }
 
@@ -87,21 +95,30 @@ impl Completion for Mmio {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "the guest waits on this access: complete it, or inject an undefined instruction"]
 pub struct SysRegAccess {
-    pub(crate) reg: SysReg,
-    pub(crate) rt: Gpr,
-    /// The value written; `None` for a read.
-    pub(crate) write: Option<u64>,
+    pub(crate) esr: Esr,
+    /// What is written; 0 for a read.
+    pub(crate) register: u64,
 }
 
 impl SysRegAccess {
     /// Returns which register or operation.
+    #[inline(always)]
     pub fn reg(&self) -> SysReg {
-        self.reg
+        vcpu_exits::SysRegAccess::decode(self.esr).reg
     }
 
     /// Returns the value written, or `None` for a read.
+    #[inline(always)]
     pub fn write(&self) -> Option<u64> {
-        self.write
+        (!self.is_read()).then_some(self.register)
+    }
+
+    pub(crate) fn rt(&self) -> Gpr {
+        Gpr::new(vcpu_exits::SysRegAccess::decode(self.esr).rt)
+    }
+
+    fn is_read(&self) -> bool {
+        vcpu_exits::SysRegAccess::decode(self.esr).is_read
     }
 }
 
@@ -111,11 +128,12 @@ impl Completion for SysRegAccess {
     /// What a read gives; ignored for a write.
     type Answer = u64;
 
+    #[inline(always)]
     fn complete(self, registers: &mut Registers, answer: u64) {
-        if self.write.is_none() {
-            registers.set_reg(self.rt, answer);
+        if self.is_read() {
+            registers.set_reg(self.rt(), answer);
         }
-        registers.advance(true);
+        registers.advance(self.esr);
     }
 }
 
@@ -124,21 +142,22 @@ impl Completion for SysRegAccess {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "the guest waits: complete it when there is something to do"]
 pub struct Wait {
-    pub(crate) wfx: Wfx,
-    /// The counter value to wait for, of `WFIT` and `WFET`.
-    pub(crate) until: Option<u64>,
-    pub(crate) is_32bit: bool,
+    pub(crate) esr: Esr,
+    /// What the register held that the syndrome names, if it names one.
+    pub(crate) register: u64,
 }
 
 impl Wait {
     /// Returns the virtual-counter value that ends the wait, of `WFIT` and `WFET`.
+    #[inline(always)]
     pub fn until(&self) -> Option<u64> {
-        self.until
+        self.wfx().timeout_reg.map(|_| self.register)
     }
 
     /// Returns the trapped instruction.
+    #[inline(always)]
     pub fn wfx(&self) -> Wfx {
-        self.wfx
+        Wfx::decode(self.esr)
     }
 }
 
@@ -147,8 +166,9 @@ impl sealed::Sealed for Wait {}
 impl Completion for Wait {
     type Answer = ();
 
+    #[inline(always)]
     fn complete(self, registers: &mut Registers, (): ()) {
-        registers.advance(self.is_32bit);
+        registers.advance(self.esr);
     }
 }
 
@@ -157,17 +177,19 @@ impl Completion for Wait {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "the guest waits for its call's result"]
 pub struct Call {
-    pub(crate) imm: u16,
+    pub(crate) esr: Esr,
     pub(crate) conduit: Conduit,
 }
 
 impl Call {
     /// Returns the immediate of the instruction: 0 for the calls of SMCCC.
+    #[inline(always)]
     pub fn imm(&self) -> u16 {
-        self.imm
+        self.esr.0 as u16
     }
 
     /// Returns which instruction it was.
+    #[inline(always)]
     pub fn conduit(&self) -> Conduit {
         self.conduit
     }
@@ -179,6 +201,7 @@ impl Completion for Call {
     /// X0.
     type Answer = u64;
 
+    #[inline(always)]
     fn complete(self, registers: &mut Registers, answer: u64) {
         registers.set_reg(Gpr::X0, answer);
         self.conduit.advance(registers);
@@ -201,6 +224,7 @@ impl Completion for Psci {
     /// X0: zero, a positive answer, or an error's code.
     type Answer = u64;
 
+    #[inline(always)]
     fn complete(self, registers: &mut Registers, answer: u64) {
         registers.set_reg(Gpr::X0, answer);
         self.conduit.advance(registers);

@@ -2,7 +2,6 @@
 
 use core::ops::{Deref, DerefMut};
 
-use vcpu_exits::SError;
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
 use vcpu_regs::{Controls, GranuleSupport, Hcr, Intid, Invalidate, SwitchedReg, Vtcr};
 
@@ -42,6 +41,8 @@ pub struct Live<'a, 'h, P: Platform, C: Cpu> {
     pub(crate) el2: &'a mut El2<'h, P, C>,
     pub(crate) vm: &'a Vm,
     hcr: HcrSwitch,
+    /// The host's.
+    vectors: u64,
 }
 
 impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
@@ -81,7 +82,14 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             el2.cpu.load_switched(&vcpu.switched, features);
             el2.cpu.load_fp(&vcpu.fp);
         }
-        let mut live = Self { vcpu, el2, vm, hcr };
+        let vectors = el2.cpu.vectors();
+        let mut live = Self {
+            vcpu,
+            el2,
+            vm,
+            hcr,
+            vectors,
+        };
         live.forget_others();
         live.arm_debug();
         Ok(live)
@@ -136,7 +144,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     ///
     /// Returns with the interrupt masks as they were. What else the host sees of itself is as
     /// before too: stack pointers, thread registers, vectors, routing of interrupts.
-    #[inline]
+    #[inline(always)]
     pub fn run(&mut self) -> ExitOf<P> {
         if self.vcpu.pending_serror.is_some() {
             self.deliver_serror();
@@ -144,26 +152,38 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         let El2 { cpu, host, .. } = &*self.el2;
         let frame = &mut self.vcpu.registers.frame;
         let daif = cpu.mask_interrupts();
-        let lines = host.inject().lines(&self.vcpu.pending);
+        let lines = host.inject().hcr(&self.vcpu.pending);
         let hcr = HcrSwitch {
-            guest: self.hcr.guest | lines.hcr(),
+            guest: self.hcr.guest | lines,
             host: self.hcr.host,
         };
         // SAFETY: `load` found EL2 on its own stack and put the guest's controls in force, whose
         // stage 2 its maker promised to the guest; interrupts are masked; `Registers` lets no
         // PSTATE in that leads elsewhere than EL0 or EL1, and exits from there bring none;
         // `Policy::controls` sets VM, AMO and RW, keeps E2H, and leaves TGE clear.
-        let words = unsafe { cpu.enter(frame, hcr) };
-        if words.cause == Cause::Irq {
-            let token = host.fetch_irq().fetch(cpu);
-            cpu.restore_interrupts(daif);
-            return Exit::Irq(token);
-        }
-        cpu.restore_interrupts(daif);
+        let words = unsafe { cpu.enter(frame, hcr, self.vectors) };
         match words.cause {
-            Cause::Synchronous => Exit::synchronous(&self.vcpu.registers, words),
-            Cause::SError => Exit::SError(SError::decode(words.esr)),
-            Cause::Irq | Cause::Fiq => Exit::Fiq,
+            Cause::Synchronous if words.is_abort_class() => {
+                cpu.restore_interrupts(daif);
+                Exit::abort(&self.vcpu.registers, words)
+            }
+            Cause::Synchronous => {
+                cpu.restore_interrupts(daif);
+                Exit::instruction(&self.vcpu.registers, words.esr)
+            }
+            Cause::Irq => {
+                let token = host.fetch_irq().fetch(cpu);
+                cpu.restore_interrupts(daif);
+                Exit::Irq(token)
+            }
+            Cause::Fiq => {
+                cpu.restore_interrupts(daif);
+                Exit::Fiq
+            }
+            Cause::SError => {
+                cpu.restore_interrupts(daif);
+                Exit::serror(words.esr)
+            }
         }
     }
 

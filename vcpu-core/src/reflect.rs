@@ -5,7 +5,7 @@ use vcpu_exits::{
     calls::{FunctionId, PsciCall, PsciError, PsciFunction},
 };
 use vcpu_hal::{Cpu, Platform};
-use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg};
+use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg, Va};
 
 use crate::{
     Call, Exit, Live, Mmio, Psci, SysRegAccess,
@@ -33,7 +33,12 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     /// Does with `exit` what a correct machine would: an abort for a hole in memory, an undefined
     /// instruction for what this guest has not got, the ID registers of the VM, nothing for a
     /// hint or an interrupt, x0 = -1 for an unknown call.
+    #[inline(always)]
     pub fn reflect<T>(&mut self, exit: Exit<T>) {
+        self.reflect_moved(exit.moved());
+    }
+
+    fn reflect_moved<T>(&mut self, exit: Exit<T>) {
         match exit {
             Exit::Mmio(access) => self.inject_external_abort(&access),
             Exit::Fault(fault) => self.inject_fault(&fault),
@@ -53,14 +58,19 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     }
 
     /// Makes the guest take an external abort in place of the access.
+    #[inline(always)]
     pub fn inject_external_abort(&mut self, access: &Mmio) {
+        self.inject_data_abort(access.va(), access.transfer().is_write);
+    }
+
+    fn inject_data_abort(&mut self, va: Va, is_write: bool) {
         let status = inject::external(false, None);
-        let flags = match access.write() {
-            Some(_) => AbortFlags::WRITE,
-            None => AbortFlags::empty(),
+        let flags = match is_write {
+            true => AbortFlags::WRITE,
+            false => AbortFlags::empty(),
         };
         let esr = inject::data_abort(self.pstate(), status, flags);
-        self.inject(Vector::Synchronous, esr, Some(access.va().0));
+        self.inject(Vector::Synchronous, esr, Some(va.0));
     }
 
     /// Makes the guest take an external abort in place of an access that stage 2 refused.
@@ -83,7 +93,7 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
 
     /// Makes the guest take an SError, now or once it unmasks them.
     pub fn inject_serror(&mut self, serror: SError) {
-        self.vcpu.pending_serror = Some(serror);
+        self.vcpu.pending_serror = Some(serror.encode());
         self.deliver_serror();
     }
 
@@ -92,8 +102,8 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
         if self.pstate().contains(Pstate::A) {
             return;
         }
-        if let Some(serror) = self.vcpu.pending_serror.take() {
-            self.inject(Vector::SError, serror.encode(), None);
+        if let Some(esr) = self.vcpu.pending_serror.take() {
+            self.inject(Vector::SError, esr, None);
         }
     }
 

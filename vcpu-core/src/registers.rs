@@ -1,6 +1,6 @@
 //! The registers a host reads and writes at any time, loaded or not.
 
-use vcpu_regs::{Gpr, GuestFrame, Pstate};
+use vcpu_regs::{Esr, Gpr, GuestFrame, Pstate};
 
 /// X0 to X30, PC and PSTATE of a vCPU, and what a host completes in them.
 ///
@@ -89,19 +89,28 @@ impl Registers {
         self.frame.tpidr_el1 = el1;
     }
 
-    /// Leaves the current instruction as executed: PC past it, and what hardware clears then.
-    ///
-    /// `is_32bit` is the syndrome's IL; in AArch64 every instruction is 32 bits.
-    pub(crate) fn advance(&mut self, is_32bit: bool) {
-        let mut pstate = self.pstate();
+    /// Leaves the current instruction, of which `esr` tells, as executed: PC past it, and what
+    /// hardware clears then.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, esr: Esr) {
+        let unusual = Pstate::NRW | Pstate::BTYPE0 | Pstate::BTYPE1 | Pstate::SS;
+        self.frame.pc = self.frame.pc.wrapping_add(4);
+        if self.pstate().intersects(unusual) {
+            self.finish_unusual(esr);
+        }
+    }
+
+    #[cold]
+    fn finish_unusual(&mut self, esr: Esr) {
+        let mut pstate = self.pstate() - Pstate::SS; // a step of the guest's debugger is done
         if pstate.contains(Pstate::NRW) {
-            self.frame.pc = self.frame.pc.wrapping_add(if is_32bit { 4 } else { 2 });
             pstate = pstate.with_it_advanced();
+            if !esr.is_32bit_instruction() {
+                self.frame.pc = self.frame.pc.wrapping_sub(2);
+            }
         } else {
-            self.frame.pc = self.frame.pc.wrapping_add(4);
             pstate -= Pstate::BTYPE0 | Pstate::BTYPE1;
         }
-        pstate -= Pstate::SS; // a step of the guest's debugger is done
         self.frame.pstate = pstate.bits();
     }
 }

@@ -5,9 +5,8 @@ use core::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use vcpu_exits::SError;
 use vcpu_hal::{Cpu, Inject, Platform};
-use vcpu_regs::{DebugState, FpState, Intid, SwitchedReg, SwitchedState};
+use vcpu_regs::{DebugState, Esr, FpState, Intid, SwitchedReg, SwitchedState};
 
 use crate::{El2, Live, LoadError, Policy, Registers, Vm};
 
@@ -23,13 +22,15 @@ pub struct VcpuConfig {
 /// A virtual CPU, with all of its registers, while it is on no physical CPU.
 ///
 /// [`load`](Self::load) makes it live on one. It dereferences to [`Registers`].
+#[repr(C)] // the registers first: what every exit reaches for is at offset 0
 pub struct Vcpu<P: Platform> {
     pub(crate) registers: Registers,
     pub(crate) switched: SwitchedState,
     pub(crate) fp: FpState,
     pub(crate) debug: DebugState,
     pub(crate) pending: <P::Inject as Inject>::State,
-    pub(crate) pending_serror: Option<SError>,
+    /// The syndrome of an SError that waits until the guest unmasks it.
+    pub(crate) pending_serror: Option<Esr>,
     pub(crate) mpidr: u64,
     pub(crate) policy: Policy,
     /// Tells vCPUs apart where their translations might be mixed up.

@@ -21,7 +21,7 @@ impl Display for SysRegAccess {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self.write() {
             Some(value) => write!(f, "guest wrote {value:#x} to {}", self.reg()),
-            None => write!(f, "guest read {} into {}", self.reg(), self.rt),
+            None => write!(f, "guest read {} into {}", self.reg(), self.rt()),
         }
     }
 }

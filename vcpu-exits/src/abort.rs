@@ -99,19 +99,27 @@ pub struct Transfer {
 }
 
 impl Transfer {
+    #[inline]
     const fn decode(esr: Esr) -> Option<Self> {
-        let iss = DataAbortIss::new(esr);
-        if !iss.isv() {
-            return None;
+        if DataAbortIss::new(esr).isv() {
+            Some(Self::of_described(esr))
+        } else {
+            None
         }
-        Some(Self {
+    }
+
+    /// Returns the transfer of a Data Abort whose syndrome is known to describe one (ISV).
+    #[inline]
+    pub const fn of_described(esr: Esr) -> Self {
+        let iss = DataAbortIss::new(esr);
+        Self {
             size_bytes: 1 << iss.sas(),
             reg: iss.srt(),
             is_write: iss.wnr(),
             sign_extend: iss.sse(),
             is_64bit: iss.sf(),
             acquire_release: iss.ar(),
-        })
+        }
     }
 
     const fn encode(self) -> DataAbortIss {

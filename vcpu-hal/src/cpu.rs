@@ -50,7 +50,7 @@ pub enum Cause {
 
 /// What the hardware captured when the guest was left, read once.
 ///
-/// FAR and HPFAR mean something only for an abort, and are zero otherwise.
+/// FAR and HPFAR mean something only for an abort.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ExitWords {
@@ -62,6 +62,15 @@ pub struct ExitWords {
     pub far: u64,
     /// `HPFAR_EL2`.
     pub hpfar: u64,
+}
+
+impl ExitWords {
+    /// Returns whether the class is among those that have addresses: from 0x20 up, which one bit
+    /// tells. FAR and HPFAR are not captured for the others.
+    #[inline(always)]
+    pub const fn is_abort_class(&self) -> bool {
+        self.esr.class() & 0x20 != 0
+    }
 }
 
 /// The processor a vCPU runs on: everything that is an instruction.
@@ -93,6 +102,9 @@ pub unsafe trait Cpu {
     /// Reads `CNTFRQ_EL0`.
     fn counter_freq_hz(&self) -> u64;
 
+    /// Reads `VBAR_EL2`: the host's vectors.
+    fn vectors(&self) -> u64;
+
     /// Masks debug exceptions, SErrors, IRQs and FIQs; returns what was masked before.
     fn mask_interrupts(&self) -> Daif;
 
@@ -106,8 +118,10 @@ pub unsafe trait Cpu {
     /// The CPU is at EL2 on its own stack, all interrupts masked. The controls of the guest are in
     /// force, with a stage 2 that the guest may use as it likes. `frame.pstate` came through
     /// [`Pstate::for_entry`](vcpu_regs::Pstate::for_entry) or from this method. `hcr.guest` has
-    /// `VM`, `AMO` and `RW` set and `TGE` clear, and `E2H` as the CPU has it.
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch) -> ExitWords;
+    /// `VM`, `AMO` and `RW` set and `TGE` clear, and `E2H` as the CPU has it. `vectors` is what
+    /// [`vectors`](Self::vectors) returns: a host leaves its vectors where they are while a guest is
+    /// loaded, so one read serves many entries.
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords;
 
     /// Reads the controls in force.
     ///

@@ -92,6 +92,9 @@ pub struct ScriptedCpu<'s> {
 const ALL_MASKED: u64 = 0x3c0;
 
 impl<'s> ScriptedCpu<'s> {
+    /// Where the host's vectors are: `VBAR_EL2`.
+    pub const VECTORS: u64 = 0x4020_0800;
+
     /// Returns a CPU at EL2, interrupts unmasked, that plays `script`.
     pub fn new(script: &'s [Step<'s>]) -> Self {
         Self {
@@ -149,6 +152,10 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         62_500_000
     }
 
+    fn vectors(&self) -> u64 {
+        Self::VECTORS
+    }
+
     fn mask_interrupts(&self) -> Daif {
         Daif(self.daif.replace(ALL_MASKED))
     }
@@ -162,7 +169,8 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     /// # Panics
     ///
     /// If the script is over, or the caller broke the contract of an entry where this can see it.
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch) -> ExitWords {
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
+        assert_eq!(vectors, Self::VECTORS, "other vectors than the host's");
         let (step, rest) = self.script.get().split_first().expect("the script is over");
         self.script.set(rest);
         assert_eq!(

@@ -40,6 +40,13 @@ pub trait Inject {
 
     /// Returns the lines for the next entry. Called with interrupts masked, before every entry.
     fn lines(&self, state: &Self::State) -> Lines;
+
+    /// Returns the lines as bits of `HCR_EL2`: what every entry asks for, so a backend that has
+    /// them at hand says so here.
+    #[inline]
+    fn hcr(&self, state: &Self::State) -> Hcr {
+        self.lines(state).hcr()
+    }
 }
 
 /// The plain line: `HCR_EL2.VI`, for a guest whose interrupt controller is emulated or absent.
@@ -51,12 +58,21 @@ pub struct HcrLine;
 
 /// The first 64 INTIDs that are pending on one vCPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pending(u64);
+pub struct Pending {
+    intids: u64,
+    /// `HCR_EL2.VI`, while there is one.
+    line: u64,
+}
 
 impl Pending {
+    const fn new(intids: u64) -> Self {
+        let line = if intids != 0 { Hcr::VI.bits() } else { 0 };
+        Self { intids, line }
+    }
+
     /// Returns the lowest pending INTID.
     pub const fn first(self) -> Option<Intid> {
-        match self.0 {
+        match self.intids {
             0 => None,
             bits => Some(Intid(bits.trailing_zeros())),
         }
@@ -74,19 +90,25 @@ impl Inject for HcrLine {
 
     fn inject(&self, state: &mut Pending, intid: Intid) -> Result<(), IntidTooLarge> {
         let bit = 1u64.checked_shl(intid.0).ok_or(IntidTooLarge(intid))?;
-        state.0 |= bit;
+        *state = Pending::new(state.intids | bit);
         Ok(())
     }
 
     fn retract(&self, state: &mut Pending, intid: Intid) {
-        state.0 &= !1u64.checked_shl(intid.0).unwrap_or(0);
+        let bit = 1u64.checked_shl(intid.0).unwrap_or(0);
+        *state = Pending::new(state.intids & !bit);
     }
 
     fn lines(&self, state: &Pending) -> Lines {
         Lines {
-            irq: state.0 != 0,
+            irq: state.line != 0,
             fiq: false,
         }
+    }
+
+    #[inline]
+    fn hcr(&self, state: &Pending) -> Hcr {
+        Hcr::from_bits_retain(state.line)
     }
 }
 

@@ -154,7 +154,13 @@ fn enter(guest: Hcr, in_force: Hcr, host: Hcr, daif: Option<u64>) {
         cpu.restore_interrupts(Daif(daif));
     }
     // SAFETY: values only.
-    unsafe { cpu.enter(&mut GuestFrame::default(), HcrSwitch { guest, host }) };
+    unsafe {
+        cpu.enter(
+            &mut GuestFrame::default(),
+            HcrSwitch { guest, host },
+            ScriptedCpu::VECTORS,
+        )
+    };
     assert_eq!(cpu.steps_left(), 0);
     assert_eq!(cpu.hcr_in_guest.get(), guest);
 }
@@ -199,7 +205,7 @@ fn fake_ends_with_its_script() {
         host: GOOD,
     };
     // SAFETY: values only.
-    unsafe { cpu.enter(&mut GuestFrame::default(), hcr) };
+    unsafe { cpu.enter(&mut GuestFrame::default(), hcr, ScriptedCpu::VECTORS) };
 }
 
 #[test]

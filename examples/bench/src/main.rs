@@ -65,15 +65,15 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     let [first, second] = stage2s;
     let vms = [Vm::new(&el2, first), Vm::new(&el2, second)];
 
-    let mut host = Host::default();
+    let host = Host::default();
     for workload in WORKLOADS.iter().filter(|workload| is_wanted(workload.name)) {
         let guest = load(&mut machine, workload, rounds)?;
-        let ticks = ours::run(&mut el2, &vms[0], &guest, &mut host)?;
+        let ticks = ours::run(&mut el2, &vms[0], &guest, &host)?;
         report("ours", workload.name, rounds, ticks, workload.loop_cost);
     }
     if is_wanted(SWITCH) {
         let guest = load(&mut machine, &CALL, rounds)?;
-        let ticks = ours::switch(&mut el2, vms.each_ref(), &guest, &mut host)?;
+        let ticks = ours::switch(&mut el2, vms.each_ref(), &guest, &host)?;
         report("ours", SWITCH, 2 * rounds, ticks, CALL.loop_cost);
     }
     drop(el2);
@@ -81,12 +81,12 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     let mut peer = Peer::enable()?;
     for workload in WORKLOADS.iter().filter(|workload| is_wanted(workload.name)) {
         let guest = load(&mut machine, workload, rounds)?;
-        let ticks = peer.run(&stage2s[0], &guest, &mut host)?;
+        let ticks = peer.run(&stage2s[0], &guest, &host)?;
         report("arm_vcpu", workload.name, rounds, ticks, workload.loop_cost);
     }
     if is_wanted(SWITCH) {
         let guest = load(&mut machine, &CALL, rounds)?;
-        let ticks = peer.switch(stage2s.each_ref(), &guest, &mut host)?;
+        let ticks = peer.switch(stage2s.each_ref(), &guest, &host)?;
         report("arm_vcpu", SWITCH, 2 * rounds, ticks, CALL.loop_cost);
     }
 

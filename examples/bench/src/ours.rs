@@ -8,7 +8,7 @@ use vcpu_regs::{Gpr, SysReg};
 
 use crate::{
     Guest,
-    host::{Host, OS_LOCK_OPEN, Reply},
+    host::{Host, OS_LOCK_OPEN, Reply, UNKNOWN_FUNCTION},
 };
 
 const OSLSR_EL1: SysReg = SysReg::new(2, 0, 1, 1, 4);
@@ -56,7 +56,7 @@ pub fn run(
     el2: &mut El2<'_, Ours, El2Cpu>,
     vm: &Vm,
     guest: &Guest,
-    host: &mut Host,
+    host: &Host,
 ) -> Result<u64, Error> {
     let platform = el2.host();
     let mut vcpu = new_vcpu(guest);
@@ -66,7 +66,7 @@ pub fn run(
             Exit::Hypercall(call) => match host.call(call.function(&live).0, live.reg(Gpr::X1)) {
                 Reply::Value(value) => live.complete(call, value),
                 Reply::Done(ticks) => return Ok(ticks),
-                Reply::Unknown => live.reflect(Exit::<()>::Hypercall(call)),
+                Reply::Unknown => live.complete(call, UNKNOWN_FUNCTION),
             },
             Exit::Mmio(access) => {
                 let (at, size_bytes) = (access.ipa().0, access.size_bytes());
@@ -79,13 +79,16 @@ pub fn run(
                     None => live.inject_external_abort(&access),
                 }
             }
-            Exit::SysReg(access) if access.reg() == OSLSR_EL1 && access.write().is_none() => {
-                live.complete(access, OS_LOCK_OPEN);
-            }
+            Exit::SysReg(access) => match (access.write(), access.reg()) {
+                (None, OSLSR_EL1) => live.complete(access, OS_LOCK_OPEN),
+                _ => live.reflect(Exit::<()>::SysReg(access)),
+            },
             Exit::Wfi(wait) => live.complete(wait, ()),
-            Exit::Irq(Some(intid)) => {
-                platform.gic.end(live.cpu(), intid);
-                host.interrupt();
+            Exit::Irq(token) => {
+                if let Some(intid) = token {
+                    platform.gic.end(live.cpu(), intid);
+                    host.interrupt();
+                }
             }
             exit => live.reflect(exit),
         }
@@ -98,7 +101,7 @@ pub fn switch(
     el2: &mut El2<'_, Ours, El2Cpu>,
     vms: [&Vm; 2],
     guest: &Guest,
-    host: &mut Host,
+    host: &Host,
 ) -> Result<u64, Error> {
     let mut vcpus = [new_vcpu(guest), new_vcpu(guest)];
     loop {
@@ -109,7 +112,7 @@ pub fn switch(
                     match host.call(call.function(&live).0, live.reg(Gpr::X1)) {
                         Reply::Value(value) => live.complete(call, value),
                         Reply::Done(ticks) => return Ok(ticks),
-                        Reply::Unknown => live.reflect(Exit::<()>::Hypercall(call)),
+                        Reply::Unknown => live.complete(call, UNKNOWN_FUNCTION),
                     }
                 }
                 exit => live.reflect(exit),

@@ -12,7 +12,7 @@ use vcpu_stage2::Stage2;
 
 use crate::{
     Guest,
-    host::{Host, OS_LOCK_OPEN, Reply},
+    host::{Host, OS_LOCK_OPEN, Reply, UNKNOWN_FUNCTION},
 };
 
 /// OSLSR_EL1 as the ISS of a trapped access names it.
@@ -51,7 +51,7 @@ impl Peer {
 
     /// Runs a guest until it reports; returns the ticks it counted.
     #[inline(never)]
-    pub fn run(&mut self, stage2: &Stage2, guest: &Guest, host: &mut Host) -> Result<u64, Error> {
+    pub fn run(&mut self, stage2: &Stage2, guest: &Guest, host: &Host) -> Result<u64, Error> {
         let mut vcpu = new_vcpu(stage2, guest).map_err(error)?;
         loop {
             if let Some(ticks) = step(&mut vcpu, host)? {
@@ -66,7 +66,7 @@ impl Peer {
         &mut self,
         stage2s: [&Stage2; 2],
         guest: &Guest,
-        host: &mut Host,
+        host: &Host,
     ) -> Result<u64, Error> {
         let [first, second] = stage2s;
         let mut vcpus = [
@@ -94,7 +94,7 @@ impl Drop for Peer {
 
 /// Runs until an exit and handles it; returns the ticks when the guest is done.
 #[inline(always)]
-fn step(vcpu: &mut ArmVcpu<Ops>, host: &mut Host) -> Result<Option<u64>, Error> {
+fn step(vcpu: &mut ArmVcpu<Ops>, host: &Host) -> Result<Option<u64>, Error> {
     let exit = {
         let guard = ArmHostIrqGuard::mask();
         vcpu.run(&guard)
@@ -104,7 +104,7 @@ fn step(vcpu: &mut ArmVcpu<Ops>, host: &mut Host) -> Result<Option<u64>, Error> 
         Ok(ArmVmExit::Hypercall { nr, args }) => match host.call(nr as u32, args[0]) {
             Reply::Value(value) => vcpu.set_return_value(value as usize),
             Reply::Done(ticks) => return Ok(Some(ticks)),
-            Reply::Unknown => vcpu.set_return_value(usize::MAX),
+            Reply::Unknown => vcpu.set_return_value(UNKNOWN_FUNCTION as usize),
         },
         Ok(ArmVmExit::MmioRead {
             addr, width, reg, ..

@@ -93,6 +93,10 @@ unsafe impl Cpu for Watched<'_> {
     fn counter_freq_hz(&self) -> u64 {
         self.cpu.counter_freq_hz()
     }
+    fn vectors(&self) -> u64 {
+        self.cpu.vectors()
+    }
+
     fn mask_interrupts(&self) -> Daif {
         self.log(Event::Mask);
         self.cpu.mask_interrupts()
@@ -101,7 +105,7 @@ unsafe impl Cpu for Watched<'_> {
         self.log(Event::Unmask(daif.0));
         self.cpu.restore_interrupts(daif);
     }
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch) -> ExitWords {
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
         let has_a32 = self.cpu.ids.has_a32_el0();
         assert!(
             leads_below_el2(frame.pstate, has_a32),
@@ -113,7 +117,7 @@ unsafe impl Cpu for Watched<'_> {
             ..self.cpu.controls.get()
         }));
         // SAFETY: values only.
-        unsafe { self.cpu.enter(frame, hcr) }
+        unsafe { self.cpu.enter(frame, hcr, vectors) }
     }
     unsafe fn controls(&self, features: Features) -> Controls {
         self.check(features);
