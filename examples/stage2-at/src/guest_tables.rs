@@ -153,7 +153,7 @@ fn descriptor(guest: &Range<u64>, granule: Granule, random: &mut Random) -> u64 
         // A page; as a table it holds whatever is there.
         1..3 => {
             let pages = (guest.end - guest.start) / page;
-            guest.start + random.below(pages) * page | attributes | 3
+            (guest.start + random.below(pages) * page) | attributes | 3
         }
         // A block, beyond stage 2 as often as not. QEMU 7.2 takes one of 16K at level 1 too, which
         // there is only with FEAT_LPA2's descriptors.
