@@ -3,7 +3,10 @@
 use core::ops::{Deref, DerefMut};
 
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
-use vcpu_regs::{Controls, GranuleSupport, Hcr, Intid, Invalidate, SwitchedReg, Vtcr};
+use vcpu_regs::{
+    Cnthctl, Controls, GranuleSupport, Hcr, IccSre, Intid, Invalidate, Mdcr, SwitchedReg, Vtcr,
+};
+use vcpu_stage2::Stage2;
 
 use crate::{El2, Exit, Registers, Vcpu, Vm, policy::Identity};
 
@@ -51,34 +54,39 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         el2: &'a mut El2<'h, P, C>,
         vm: &'a Vm,
     ) -> Result<Self, LoadError> {
-        check(el2, vm)?;
         el2.restore_host(); // of a guest that was forgotten
         let features = el2.features;
-        let host = el2.save_host();
+        el2.save_host();
+        let (host, index) = (&el2.host_controls, el2.index);
         if host.hcr.contains(Hcr::VM) {
             return Err(LoadError::Occupied);
         }
-        let identity = Identity {
-            midr: vm.ids.midr(),
-            mpidr: vcpu.mpidr,
-            counter_offset: vm.counter_offset,
+        let host_hcr = host.hcr;
+        let prepared = match &mut vcpu.prepared {
+            Some(prepared) if prepared.fits(index, host, vm) => prepared,
+            prepared => {
+                check(el2, vm)?;
+                vcpu.registers.bind(el2.ids().has_a32_el0());
+                let identity = Identity {
+                    midr: vm.ids.midr(),
+                    mpidr: vcpu.mpidr,
+                    counter_offset: vm.counter_offset,
+                };
+                let guest = vcpu.policy.controls(el2.ids(), host, &vm.stage2, identity);
+                prepared.insert(Prepared::new(index, host, guest, vm))
+            }
         };
-        let guest = vcpu.policy.controls(el2.ids(), &host, &vm.stage2, identity);
         let hcr = HcrSwitch {
-            guest: guest.hcr,
-            host: between(guest.hcr, host.hcr),
+            guest: prepared.hcr,
+            host: between(prepared.hcr, host_hcr),
         };
-        let between = Controls {
-            hcr: hcr.host,
-            ..guest
-        };
-        vcpu.registers.bind(el2.ids().has_a32_el0());
-        el2.host_controls = Some(host);
+        prepared.controls.hcr = hcr.host;
+        el2.is_loaded = true;
         // SAFETY: EL2 and its features as above; these leave E2H and the routing of
         // interrupts as the host has them. `Live` keeps `el2`, so nothing else uses EL1 here, and
         // FP no longer traps; `Vcpu` holds what is put on the hardware.
         unsafe {
-            el2.cpu.set_controls(&between, features);
+            el2.cpu.set_controls(&prepared.controls, features);
             el2.cpu.load_switched(&vcpu.switched, features);
             el2.cpu.load_fp(&vcpu.fp);
         }
@@ -231,6 +239,59 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         } else {
             self.vcpu.switched.set(reg, value);
         }
+    }
+}
+
+/// The controls of a vCPU on one CPU, kept for its next stay there.
+pub(crate) struct Prepared {
+    /// The guest's, but for HCR_EL2: that is as between two runs.
+    controls: Controls,
+    /// HCR_EL2 in the guest.
+    hcr: Hcr,
+    /// Where, and what they were made of that may differ the next time.
+    index: usize,
+    stage2: Stage2,
+    host: HostPart,
+}
+
+/// The host's words of which the guest's keep something.
+#[derive(PartialEq, Eq)]
+struct HostPart {
+    mdcr: Mdcr,
+    cnthctl: Cnthctl,
+    icc_sre: IccSre,
+    mpam2: u64,
+}
+
+impl HostPart {
+    fn of(host: &Controls) -> Self {
+        Self {
+            mdcr: host.mdcr,
+            cnthctl: host.cnthctl,
+            icc_sre: host.icc_sre,
+            mpam2: host.mpam2,
+        }
+    }
+}
+
+impl Prepared {
+    fn new(index: usize, host: &Controls, guest: Controls, vm: &Vm) -> Self {
+        Self {
+            controls: guest,
+            hcr: guest.hcr,
+            index,
+            stage2: vm.stage2,
+            host: HostPart::of(host),
+        }
+    }
+
+    /// Returns whether they are right once more. A CPU keeps its features and its E2H, a vCPU its
+    /// policy, and a [`Vm`] all that it was made with.
+    fn fits(&self, index: usize, host: &Controls, vm: &Vm) -> bool {
+        self.index == index
+            && self.stage2 == vm.stage2
+            && self.controls.cntvoff == vm.counter_offset
+            && self.host == HostPart::of(host)
     }
 }
 
