@@ -1,6 +1,9 @@
 //! A virtual CPU whose state is on this physical one.
 
-use core::ops::{Deref, DerefMut};
+use core::{
+    mem,
+    ops::{Deref, DerefMut},
+};
 
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
 use vcpu_regs::{
@@ -49,11 +52,30 @@ pub struct Live<'a, 'h, P: Platform, C: Cpu> {
 }
 
 impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
+    #[inline(always)] // a value that would be copied from function to function
     pub(crate) fn load(
         vcpu: &'a mut Vcpu<P>,
         el2: &'a mut El2<'h, P, C>,
         vm: &'a Vm,
     ) -> Result<Self, LoadError> {
+        let (hcr, vectors) = Live::occupy(vcpu, el2, vm)?;
+        let mut live = Self {
+            vcpu,
+            el2,
+            vm,
+            hcr,
+            vectors,
+        };
+        live.note_lines();
+        Ok(live)
+    }
+
+    /// Puts the guest's state on this CPU; returns what an entry needs.
+    fn occupy(
+        vcpu: &'a mut Vcpu<P>,
+        el2: &'a mut El2<'h, P, C>,
+        vm: &'a Vm,
+    ) -> Result<(HcrSwitch, u64), LoadError> {
         el2.restore_host(); // of a guest that was forgotten
         let features = el2.features;
         el2.save_host();
@@ -100,7 +122,8 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         };
         live.forget_others();
         live.arm_debug();
-        Ok(live)
+        mem::forget(live); // it stays
+        Ok((hcr, vectors))
     }
 
     /// Drops translations that another vCPU of the same VMID, or an earlier stay of this one,
@@ -160,11 +183,10 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         let El2 { cpu, host, .. } = &*self.el2;
         let frame = &mut self.vcpu.registers.frame;
         let daif = cpu.mask_interrupts();
-        let lines = host.inject().hcr(&self.vcpu.pending);
-        let hcr = HcrSwitch {
-            guest: self.hcr.guest | lines,
-            host: self.hcr.host,
-        };
+        let mut hcr = self.hcr;
+        if !P::Inject::LINES_KEEP {
+            hcr.guest |= host.inject().lines(&self.vcpu.pending).hcr();
+        }
         // SAFETY: `load` found EL2 on its own stack and put the guest's controls in force, whose
         // stage 2 its maker promised to the guest; interrupts are masked; `Registers` lets no
         // PSTATE in that leads elsewhere than EL0 or EL1, and exits from there bring none;
@@ -210,7 +232,9 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Makes a virtual interrupt pending, for the next run.
     pub fn inject_irq(&mut self, intid: Intid) -> Result<(), <P::Inject as Inject>::Error> {
-        self.el2.host.inject().inject(&mut self.vcpu.pending, intid)
+        let done = self.el2.host.inject().inject(&mut self.vcpu.pending, intid);
+        self.note_lines();
+        done
     }
 
     /// Takes a virtual interrupt back.
@@ -219,6 +243,15 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             .host
             .inject()
             .retract(&mut self.vcpu.pending, intid);
+        self.note_lines();
+    }
+
+    /// Takes the lines over into what entries are made with, where they keep until the next call.
+    fn note_lines(&mut self) {
+        if P::Inject::LINES_KEEP {
+            let lines = self.el2.host.inject().lines(&self.vcpu.pending);
+            self.hcr.guest = self.hcr.guest - (Hcr::VI | Hcr::VF) | lines.hcr();
+        }
     }
 
     /// Returns a system register of the guest.

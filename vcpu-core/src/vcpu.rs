@@ -64,6 +64,7 @@ impl<P: Platform> Vcpu<P> {
 
     /// Makes the guest's state live on this CPU, until the result is dropped or
     /// [`put`](Live::put).
+    #[inline(always)]
     pub fn load<'a, 'h, C: Cpu>(
         &'a mut self,
         el2: &'a mut El2<'h, P, C>,
