@@ -6,6 +6,7 @@
 
 mod address;
 mod decode;
+mod newer;
 mod pair;
 mod special;
 mod special_text;
@@ -235,6 +236,13 @@ pub enum Form {
     Unprivileged,
     /// Not soon needed again: `LDNP`.
     NonTemporal,
+    /// Both of these: `LDTNP` (FEAT_LSUI).
+    UnprivilegedNonTemporal,
+    /// Checked against the protections of a translation table: `RCWCAS` (FEAT_THE).
+    ReadCheckWrite {
+        /// The software's mask, not hardware's: `RCWSCAS`.
+        is_soft: bool,
+    },
     /// To a Guarded Control Stack: `GCSSTR`.
     GuardedStack,
     /// To a Guarded Control Stack, with the permissions of EL0: `GCSSTTR`.

@@ -147,7 +147,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         self.release_limbo();
         let (root, level) = (self.root, self.geometry.start_level());
         for index in 0..self.entries(root, level).len() {
-            let entry = self.entries(root, level)[index].load(Relaxed);
+            let entry = self.word(root, level, index);
             if let Kind::Table(child) = self.format.kind(level, entry) {
                 self.discard(child, level + 1);
             }
@@ -160,7 +160,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     pub(crate) fn retire(&mut self, table: Pa, level: i8) {
         if level < 3 {
             for index in 0..self.entries(table, level).len() {
-                let entry = self.entries(table, level)[index].load(Relaxed);
+                let entry = self.word(table, level, index);
                 if entry & PARKED != 0 {
                     self.debt.unpark();
                 }

@@ -218,6 +218,13 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         unsafe { memory::entries(&self.memory, table, count) }
     }
 
+    /// What the entry at an index holds; nothing where there is none.
+    pub(crate) fn word(&self, table: Pa, level: i8, index: usize) -> u64 {
+        self.entries(table, level)
+            .get(index)
+            .map_or(0, |entry| entry.load(Relaxed))
+    }
+
     /// The entry of `level` that translates `at`, and how many bytes one entry translates.
     pub(crate) fn entry(&self, table: Pa, level: i8, at: u64) -> Option<&AtomicU64> {
         self.entries(table, level).get(self.index(level, at))
@@ -252,7 +259,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     pub(crate) fn discard(&mut self, table: Pa, level: i8) {
         if level < 3 {
             for index in 0..self.entries(table, level).len() {
-                let entry = self.entries(table, level)[index].load(Relaxed);
+                let entry = self.word(table, level, index);
                 if let Kind::Table(child) = self.format.kind(level, entry) {
                     self.discard(child, level + 1);
                 }
@@ -327,7 +334,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         let shift = self.geometry.granule().entry_shift(level);
         let may_be_leaf = self.geometry.has_leaf_at(level);
         let group = self.geometry.group_bytes(level);
-        let whole_groups = span.start.next_multiple_of(group)..span.end & !(group - 1);
+        let whole_groups = (span.start + (group - 1)) & !(group - 1)..span.end & !(group - 1);
         let hint = self.geometry.options().contains(Options::CONTIGUOUS) && group > 1 << shift;
         let grouped = |at, pa| hint && whole_groups.contains(&at) && (at ^ pa) & (group - 1) == 0;
         let size_mask = (1 << shift) - 1;

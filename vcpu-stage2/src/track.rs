@@ -280,11 +280,13 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             return Ok(child);
         }
         for index in 0..self.entries(child, level + 1).len() {
-            let block = self.entries(child, level + 1)[index].load(Relaxed);
+            let block = self.word(child, level + 1, index);
             match self.split_whole(level + 1, block, at) {
                 Ok(grandchild) => {
                     let table = self.format.table(grandchild);
-                    memory::store(&self.entries(child, level + 1)[index], table);
+                    if let Some(entry) = self.entries(child, level + 1).get(index) {
+                        memory::store(entry, table);
+                    }
                 }
                 Err(error) => {
                     self.discard(child, level + 1);

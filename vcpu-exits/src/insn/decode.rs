@@ -2,7 +2,7 @@
 
 use super::{
     Address, Atomic, Extend, Form, Index, LoadStore, MemoryInsn, NotDecoded, Op, Order, Prefetch,
-    Regs, pair, special, structure, system,
+    Regs, newer, pair, special, structure, system,
 };
 
 /// Bits `hi..=lo` of an instruction.
@@ -67,6 +67,7 @@ fn load_store(insn: u32) -> Decoded {
     match (bits(insn, 29, 28), bit(insn, 26), bit(insn, 24)) {
         (0b00, true, _) => structure::decode(insn),
         (0b00, false, false) => pair::exclusive(insn),
+        (0b00, false, true) => newer::exclusive(insn),
         (0b01, _, false) => literal(insn),
         (0b01, _, true) => release_tags_copy(insn),
         (0b10, _, _) => pair::pair(insn),
@@ -82,8 +83,7 @@ fn load_store(insn: u32) -> Decoded {
             };
             Ok(access.at(insn, address, Form::Plain))
         }
-        (0b11, _, false) => register(insn),
-        _ => Err(NotDecoded::Unallocated),
+        _ => register(insn),
     }
 }
 
@@ -263,6 +263,14 @@ fn atomic(insn: u32) -> Decoded {
             operation,
             operand: rs(insn),
         };
+    } else if let Some(operation) = newer::read_check_write(opc).filter(|_| size <= 1) {
+        access.op = Op::Atomic {
+            operation,
+            operand: rs(insn),
+        };
+        access.regs = general(insn, true);
+        access.size_bytes = 8;
+        access.form = Form::ReadCheckWrite { is_soft: size == 1 };
     } else if opc == 0b1100 && acquire && !release {
         access.order = Order::AcquirePc;
     } else if size == 3 && !acquire && !release {
@@ -347,6 +355,7 @@ fn release_tags_copy(insn: u32) -> Decoded {
         (true, _) if size == 3 && !is_vector => special::tags(insn),
         (false, 0b11) if !is_vector => special::guarded_stack(insn),
         (true, 0b00) if !is_vector => pair::atomic_128(insn),
+        (true, _) if !is_vector => newer::atomic(insn),
         _ => Err(NotDecoded::Unallocated),
     }
 }

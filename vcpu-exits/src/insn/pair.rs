@@ -5,16 +5,16 @@ use super::decode::{
 };
 use super::{
     Address, Atomic, Form, Index, LoadStore, MemoryInsn, NotDecoded, Op, Order, Regs, TagAccess,
-    TagOp,
+    TagOp, newer,
 };
 
 type Decoded = Result<MemoryInsn, NotDecoded>;
 
-const fn rt2(insn: u32) -> u8 {
+pub(super) const fn rt2(insn: u32) -> u8 {
     bits(insn, 14, 10)
 }
 
-const fn general_pair(first: u8, second: u8, is_64bit: bool) -> Regs {
+pub(super) const fn general_pair(first: u8, second: u8, is_64bit: bool) -> Regs {
     Regs::General {
         first,
         second: Some(second),
@@ -66,7 +66,20 @@ pub(super) fn pair(insn: u32) -> Decoded {
                 address: at(4),
             }));
         }
-        _ => return Err(NotDecoded::Unallocated),
+        // FEAT_LSUI
+        (_, false) => (3, general_pair(first, second, true)),
+        (_, true) => (
+            4,
+            Regs::Vector {
+                first,
+                second: Some(second),
+            },
+        ),
+    };
+    let form = match (opc, form) {
+        (3, Form::NonTemporal) => Form::UnprivilegedNonTemporal,
+        (3, _) => Form::Unprivileged,
+        (_, form) => form,
     };
     Ok(MemoryInsn::LoadStore(LoadStore {
         op: if is_load { Op::Load } else { Op::Store },
@@ -139,15 +152,20 @@ pub(super) fn exclusive(insn: u32) -> Decoded {
     }))
 }
 
-/// `LDCLRP`, `LDSETP`, `SWPP` (FEAT_LSE128).
+/// `LDCLRP`, `LDSETP`, `SWPP` (FEAT_LSE128), and their read-check-write twins (FEAT_THE).
 pub(super) fn atomic_128(insn: u32) -> Decoded {
-    let operation = atomic_operation(bits(insn, 15, 12));
-    let operation = match operation {
-        Some(operation @ (Atomic::Clear | Atomic::Set | Atomic::Swap)) => operation,
+    let (size, opc) = (bits(insn, 31, 30), bits(insn, 15, 12));
+    let (operation, form) = match (atomic_operation(opc), newer::read_check_write(opc)) {
+        (Some(operation @ (Atomic::Clear | Atomic::Set | Atomic::Swap)), _) if size == 0 => {
+            (operation, Form::Plain)
+        }
+        (_, Some(operation)) if size <= 1 => {
+            (operation, Form::ReadCheckWrite { is_soft: size == 1 })
+        }
         _ => return Err(NotDecoded::Unallocated),
     };
     let (first, second) = (rt(insn), rs(insn));
-    if bits(insn, 31, 30) != 0 || first == 31 || second == 31 || first == second {
+    if first == 31 || second == 31 || first == second {
         return Err(NotDecoded::Unallocated);
     }
     Ok(MemoryInsn::LoadStore(LoadStore {
@@ -159,7 +177,7 @@ pub(super) fn atomic_128(insn: u32) -> Decoded {
         size_bytes: 8,
         address: base_only(insn),
         order: atomic_order(bit(insn, 23), bit(insn, 22)),
-        form: Form::Plain,
+        form,
     }))
 }
 

@@ -152,39 +152,42 @@ impl LoadStore {
         let pair = if self.is_pair() { "p" } else { "" };
         let order = order_suffix(self.order);
         let size = self.size_suffix();
+        let unprivileged = if self.form == Form::Unprivileged {
+            "t"
+        } else {
+            ""
+        };
+        let exclusive = if self.is_pair() { "xp" } else { "xr" };
+        if let Form::ReadCheckWrite { is_soft } = self.form {
+            f.write_str(if is_soft { "rcws" } else { "rcw" })?;
+        }
         match self.op {
-            Op::LoadExclusive => write!(
-                f,
-                "ld{order}x{}{size}",
-                if pair.is_empty() { "r" } else { pair }
-            ),
-            Op::StoreExclusive { .. } => {
-                write!(
-                    f,
-                    "st{order}x{}{size}",
-                    if pair.is_empty() { "r" } else { pair }
-                )
-            }
+            Op::LoadExclusive => write!(f, "ld{order}{unprivileged}{exclusive}{size}"),
+            Op::StoreExclusive { .. } => write!(f, "st{order}{unprivileged}{exclusive}{size}"),
             Op::LoadAuthenticated { is_key_b } => {
                 f.write_str(if is_key_b { "ldrab" } else { "ldraa" })
             }
-            Op::CompareAndSwap { .. } => write!(f, "cas{pair}{order}{size}"),
+            Op::CompareAndSwap { .. } => write!(f, "cas{pair}{order}{unprivileged}{size}"),
             Op::StoreWithStatus { from_accdata, .. } => {
                 f.write_str(if from_accdata { "st64bv0" } else { "st64bv" })
             }
             Op::Atomic { operation, .. } => {
                 let name = match operation {
-                    Atomic::Add => "ldadd",
-                    Atomic::Clear => "ldclr",
-                    Atomic::Xor => "ldeor",
-                    Atomic::Set => "ldset",
-                    Atomic::SignedMax => "ldsmax",
-                    Atomic::SignedMin => "ldsmin",
-                    Atomic::UnsignedMax => "ldumax",
-                    Atomic::UnsignedMin => "ldumin",
+                    Atomic::Add => "add",
+                    Atomic::Clear => "clr",
+                    Atomic::Xor => "eor",
+                    Atomic::Set => "set",
+                    Atomic::SignedMax => "smax",
+                    Atomic::SignedMin => "smin",
+                    Atomic::UnsignedMax => "umax",
+                    Atomic::UnsignedMin => "umin",
                     Atomic::Swap => "swp",
                 };
-                write!(f, "{name}{pair}{order}{size}")
+                match (operation, self.form) {
+                    (_, Form::ReadCheckWrite { .. }) => write!(f, "{name}{pair}{order}{size}"),
+                    (Atomic::Swap, _) => write!(f, "swp{unprivileged}{pair}{order}{size}"),
+                    _ => write!(f, "ld{unprivileged}{name}{pair}{order}{size}"),
+                }
             }
             Op::Load | Op::Store => self.plain_mnemonic(f),
         }
@@ -201,6 +204,8 @@ impl LoadStore {
                     (Order::AcquirePc, _) => f.write_str("ldiapp"),
                     (Order::Release, _) => f.write_str("stilp"),
                     (_, Form::NonTemporal) => write!(f, "{verb}np"),
+                    (_, Form::Unprivileged) => write!(f, "{verb}tp"),
+                    (_, Form::UnprivilegedNonTemporal) => write!(f, "{verb}tnp"),
                     _ => write!(f, "{verb}p{size}"),
                 };
             }
@@ -220,7 +225,7 @@ impl LoadStore {
             Form::GuardedStackUnprivileged => return f.write_str("gcssttr"),
             Form::Unscaled => "u",
             Form::Unprivileged => "t",
-            Form::Plain | Form::NonTemporal => "",
+            _ => "",
         };
         write!(f, "{verb}{order}{unit}r{size}")
     }
