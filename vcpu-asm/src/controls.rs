@@ -16,6 +16,7 @@ use crate::sysreg::{mrs, msr};
 /// # Safety
 ///
 /// The CPU is at EL2 and has what `features` says.
+#[inline(always)]
 pub(crate) unsafe fn read(features: Features) -> Controls {
     let mut controls = Controls {
         hcr: Hcr::from_bits_retain(HCR_EL2.get()),
@@ -51,6 +52,7 @@ macro_rules! optional {
         /// # Safety
         ///
         /// As for [`read`].
+        #[inline(always)]
         unsafe fn read_optional(controls: &mut Controls, features: Features) {
             $(
                 if $(features.$feature)&&+ {
@@ -65,6 +67,7 @@ macro_rules! optional {
         /// # Safety
         ///
         /// As for [`write`].
+        #[inline(always)]
         unsafe fn write_optional(controls: &Controls, features: Features) {
             $(
                 if $(features.$feature)&&+ {
@@ -92,6 +95,7 @@ optional! {
 /// # Safety
 ///
 /// The CPU is at EL2 and has what `features` says; the host can go on under `controls`.
+#[inline(always)]
 pub(crate) unsafe fn write(controls: &Controls, features: Features) {
     VTCR_EL2.set(controls.vtcr);
     VTTBR_EL2.set(controls.vttbr);

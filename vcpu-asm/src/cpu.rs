@@ -131,11 +131,13 @@ unsafe impl Cpu for El2Cpu {
         words
     }
 
+    #[inline(always)]
     unsafe fn controls(&self, features: Features) -> Controls {
         // SAFETY: the same contract.
         unsafe { controls::read(features) }
     }
 
+    #[inline]
     unsafe fn set_controls(&self, controls: &Controls, features: Features) {
         // SAFETY: the same contract.
         unsafe { controls::write(controls, features) }

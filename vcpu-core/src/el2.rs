@@ -1,5 +1,7 @@
 //! One physical CPU, ready to run guests.
 
+use core::mem;
+
 use vcpu_hal::{Cpu, HostMode, PerCpu, Platform};
 use vcpu_regs::{Controls, DebugState, Features, IdRegisters, SwitchedReg};
 
@@ -10,7 +12,8 @@ pub struct El2<'h, P: Platform, C: Cpu> {
     pub(crate) features: Features,
     pub(crate) index: usize,
     /// The host's own controls while a guest is loaded.
-    pub(crate) host_controls: Option<Controls>,
+    pub(crate) host_controls: Controls,
+    pub(crate) is_loaded: bool,
     /// The host's own MDSCR_EL1 while a guest is loaded.
     pub(crate) host_mdscr: u64,
     /// The host's own breakpoints while a guest's are on the hardware.
@@ -77,7 +80,8 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
             host,
             features,
             index,
-            host_controls: None,
+            host_controls: Controls::default(),
+            is_loaded: false,
             host_mdscr: 0,
             host_debug: None,
             ids,
@@ -114,12 +118,13 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
         self.cpu.counter_freq_hz()
     }
 
-    /// Reads what `restore_host` will put back; returns the controls.
-    pub(crate) fn save_host(&mut self) -> Controls {
+    /// Reads what `restore_host` will put back.
+    #[inline(always)]
+    pub(crate) fn save_host(&mut self) {
         // SAFETY: `enable_on` found EL2 and read the features; every CPU has MDSCR_EL1.
         unsafe {
             self.host_mdscr = self.cpu.read_switched(SwitchedReg::MDSCR_EL1);
-            self.cpu.controls(self.features)
+            self.host_controls = self.cpu.controls(self.features);
         }
     }
 
@@ -133,7 +138,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
     /// Takes the guest's controls off the CPU, if some are still there, and stops its timers, so
     /// that none fires into a host that knows nothing of it.
     pub(crate) fn restore_host(&mut self) {
-        if let Some(controls) = self.host_controls.take() {
+        if mem::take(&mut self.is_loaded) {
             let counts = self.ids.debug_counts();
             // SAFETY: `enable_on` found EL2 and read the features and counts; every CPU has these
             // timers, and they are the guest's; the rest is the host's own, as `load` found it.
@@ -146,7 +151,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
                 if let Some(debug) = self.host_debug.take() {
                     self.cpu.load_debug(&debug, counts);
                 }
-                self.cpu.set_controls(&controls, self.features);
+                self.cpu.set_controls(&self.host_controls, self.features);
             }
         }
     }

@@ -1,9 +1,15 @@
 //! A virtual CPU whose state is on this physical one.
 
-use core::ops::{Deref, DerefMut};
+use core::{
+    mem,
+    ops::{Deref, DerefMut},
+};
 
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
-use vcpu_regs::{Controls, GranuleSupport, Hcr, Intid, Invalidate, SwitchedReg, Vtcr};
+use vcpu_regs::{
+    Cnthctl, Controls, GranuleSupport, Hcr, IccSre, Intid, Invalidate, Mdcr, SwitchedReg, Vtcr,
+};
+use vcpu_stage2::Stage2;
 
 use crate::{El2, Exit, Registers, Vcpu, Vm, policy::Identity};
 
@@ -46,39 +52,63 @@ pub struct Live<'a, 'h, P: Platform, C: Cpu> {
 }
 
 impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
+    #[inline(always)] // a value that would be copied from function to function
     pub(crate) fn load(
         vcpu: &'a mut Vcpu<P>,
         el2: &'a mut El2<'h, P, C>,
         vm: &'a Vm,
     ) -> Result<Self, LoadError> {
-        check(el2, vm)?;
+        let (hcr, vectors) = Live::occupy(vcpu, el2, vm)?;
+        let mut live = Self {
+            vcpu,
+            el2,
+            vm,
+            hcr,
+            vectors,
+        };
+        live.note_lines();
+        Ok(live)
+    }
+
+    /// Puts the guest's state on this CPU; returns what an entry needs.
+    fn occupy(
+        vcpu: &'a mut Vcpu<P>,
+        el2: &'a mut El2<'h, P, C>,
+        vm: &'a Vm,
+    ) -> Result<(HcrSwitch, u64), LoadError> {
         el2.restore_host(); // of a guest that was forgotten
         let features = el2.features;
-        let host = el2.save_host();
+        el2.save_host();
+        let (host, index) = (&el2.host_controls, el2.index);
         if host.hcr.contains(Hcr::VM) {
             return Err(LoadError::Occupied);
         }
-        let identity = Identity {
-            midr: vm.ids.midr(),
-            mpidr: vcpu.mpidr,
-            counter_offset: vm.counter_offset,
+        let host_hcr = host.hcr;
+        let prepared = match &mut vcpu.prepared {
+            Some(prepared) if prepared.fits(index, host, vm) => prepared,
+            prepared => {
+                check(el2, vm)?;
+                vcpu.registers.bind(el2.ids().has_a32_el0());
+                let identity = Identity {
+                    midr: vm.ids.midr(),
+                    mpidr: vcpu.mpidr,
+                    counter_offset: vm.counter_offset,
+                };
+                let guest = vcpu.policy.controls(el2.ids(), host, &vm.stage2, identity);
+                prepared.insert(Prepared::new(index, host, guest, vm))
+            }
         };
-        let guest = vcpu.policy.controls(el2.ids(), &host, &vm.stage2, identity);
         let hcr = HcrSwitch {
-            guest: guest.hcr,
-            host: between(guest.hcr, host.hcr),
+            guest: prepared.hcr,
+            host: between(prepared.hcr, host_hcr),
         };
-        let between = Controls {
-            hcr: hcr.host,
-            ..guest
-        };
-        vcpu.registers.bind(el2.ids().has_a32_el0());
-        el2.host_controls = Some(host);
+        prepared.controls.hcr = hcr.host;
+        el2.is_loaded = true;
         // SAFETY: EL2 and its features as above; these leave E2H and the routing of
         // interrupts as the host has them. `Live` keeps `el2`, so nothing else uses EL1 here, and
         // FP no longer traps; `Vcpu` holds what is put on the hardware.
         unsafe {
-            el2.cpu.set_controls(&between, features);
+            el2.cpu.set_controls(&prepared.controls, features);
             el2.cpu.load_switched(&vcpu.switched, features);
             el2.cpu.load_fp(&vcpu.fp);
         }
@@ -92,7 +122,8 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         };
         live.forget_others();
         live.arm_debug();
-        Ok(live)
+        mem::forget(live); // it stays
+        Ok((hcr, vectors))
     }
 
     /// Drops translations that another vCPU of the same VMID, or an earlier stay of this one,
@@ -152,11 +183,10 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         let El2 { cpu, host, .. } = &*self.el2;
         let frame = &mut self.vcpu.registers.frame;
         let daif = cpu.mask_interrupts();
-        let lines = host.inject().hcr(&self.vcpu.pending);
-        let hcr = HcrSwitch {
-            guest: self.hcr.guest | lines,
-            host: self.hcr.host,
-        };
+        let mut hcr = self.hcr;
+        if !P::Inject::LINES_KEEP {
+            hcr.guest |= host.inject().lines(&self.vcpu.pending).hcr();
+        }
         // SAFETY: `load` found EL2 on its own stack and put the guest's controls in force, whose
         // stage 2 its maker promised to the guest; interrupts are masked; `Registers` lets no
         // PSTATE in that leads elsewhere than EL0 or EL1, and exits from there bring none;
@@ -202,7 +232,9 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Makes a virtual interrupt pending, for the next run.
     pub fn inject_irq(&mut self, intid: Intid) -> Result<(), <P::Inject as Inject>::Error> {
-        self.el2.host.inject().inject(&mut self.vcpu.pending, intid)
+        let done = self.el2.host.inject().inject(&mut self.vcpu.pending, intid);
+        self.note_lines();
+        done
     }
 
     /// Takes a virtual interrupt back.
@@ -211,6 +243,15 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             .host
             .inject()
             .retract(&mut self.vcpu.pending, intid);
+        self.note_lines();
+    }
+
+    /// Takes the lines over into what entries are made with, where they keep until the next call.
+    fn note_lines(&mut self) {
+        if P::Inject::LINES_KEEP {
+            let lines = self.el2.host.inject().lines(&self.vcpu.pending);
+            self.hcr.guest = self.hcr.guest - (Hcr::VI | Hcr::VF) | lines.hcr();
+        }
     }
 
     /// Returns a system register of the guest.
@@ -231,6 +272,59 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         } else {
             self.vcpu.switched.set(reg, value);
         }
+    }
+}
+
+/// The controls of a vCPU on one CPU, kept for its next stay there.
+pub(crate) struct Prepared {
+    /// The guest's, but for HCR_EL2: that is as between two runs.
+    controls: Controls,
+    /// HCR_EL2 in the guest.
+    hcr: Hcr,
+    /// Where, and what they were made of that may differ the next time.
+    index: usize,
+    stage2: Stage2,
+    host: HostPart,
+}
+
+/// The host's words of which the guest's keep something.
+#[derive(PartialEq, Eq)]
+struct HostPart {
+    mdcr: Mdcr,
+    cnthctl: Cnthctl,
+    icc_sre: IccSre,
+    mpam2: u64,
+}
+
+impl HostPart {
+    fn of(host: &Controls) -> Self {
+        Self {
+            mdcr: host.mdcr,
+            cnthctl: host.cnthctl,
+            icc_sre: host.icc_sre,
+            mpam2: host.mpam2,
+        }
+    }
+}
+
+impl Prepared {
+    fn new(index: usize, host: &Controls, guest: Controls, vm: &Vm) -> Self {
+        Self {
+            controls: guest,
+            hcr: guest.hcr,
+            index,
+            stage2: vm.stage2,
+            host: HostPart::of(host),
+        }
+    }
+
+    /// Returns whether they are right once more. A CPU keeps its features and its E2H, a vCPU its
+    /// policy, and a [`Vm`] all that it was made with.
+    fn fits(&self, index: usize, host: &Controls, vm: &Vm) -> bool {
+        self.index == index
+            && self.stage2 == vm.stage2
+            && self.controls.cntvoff == vm.counter_offset
+            && self.host == HostPart::of(host)
     }
 }
 

@@ -77,6 +77,7 @@ impl Policy {
     ///
     /// What is neither switched nor meant for guests traps: SVE, SME, trace, the performance and
     /// activity monitors, statistical profiling, OS lock, implementation-defined registers.
+    #[inline(always)]
     pub(crate) fn controls(
         &self,
         ids: &IdRegisters,

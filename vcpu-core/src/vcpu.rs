@@ -8,7 +8,7 @@ use core::{
 use vcpu_hal::{Cpu, Inject, Platform};
 use vcpu_regs::{DebugState, Esr, FpState, Intid, SwitchedReg, SwitchedState};
 
-use crate::{El2, Live, LoadError, Policy, Registers, Vm};
+use crate::{El2, Live, LoadError, Policy, Registers, Vm, live::Prepared};
 
 /// What a vCPU starts from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,6 +33,7 @@ pub struct Vcpu<P: Platform> {
     pub(crate) pending_serror: Option<Esr>,
     pub(crate) mpidr: u64,
     pub(crate) policy: Policy,
+    pub(crate) prepared: Option<Prepared>,
     /// Tells vCPUs apart where their translations might be mixed up.
     pub(crate) number: u64,
     /// The CPU it was last loaded on.
@@ -55,6 +56,7 @@ impl<P: Platform> Vcpu<P> {
             pending_serror: None,
             mpidr: config.mpidr & Self::MPIDR_FIELDS | 1 << 31,
             policy: config.policy,
+            prepared: None,
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             last_cpu: None,
         }
@@ -62,6 +64,7 @@ impl<P: Platform> Vcpu<P> {
 
     /// Makes the guest's state live on this CPU, until the result is dropped or
     /// [`put`](Live::put).
+    #[inline(always)]
     pub fn load<'a, 'h, C: Cpu>(
         &'a mut self,
         el2: &'a mut El2<'h, P, C>,

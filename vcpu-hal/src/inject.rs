@@ -32,21 +32,19 @@ pub trait Inject {
     /// Why an interrupt was not taken.
     type Error: core::fmt::Debug;
 
+    /// Whether the lines change by [`inject`](Self::inject) and [`retract`](Self::retract) alone:
+    /// then a loaded vCPU asks for them after those, and not before every entry.
+    const LINES_KEEP: bool = false;
+
     /// Makes `intid` pending. Never blocks; works whether or not the vCPU is loaded.
     fn inject(&self, state: &mut Self::State, intid: Intid) -> Result<(), Self::Error>;
 
     /// Takes `intid` back: a level that fell, an interrupt the guest's controller took.
     fn retract(&self, state: &mut Self::State, intid: Intid);
 
-    /// Returns the lines for the next entry. Called with interrupts masked, before every entry.
+    /// Returns the lines for the next entry. Called with interrupts masked, before every entry
+    /// unless [`LINES_KEEP`](Self::LINES_KEEP).
     fn lines(&self, state: &Self::State) -> Lines;
-
-    /// Returns the lines as bits of `HCR_EL2`: what every entry asks for, so a backend that has
-    /// them at hand says so here.
-    #[inline]
-    fn hcr(&self, state: &Self::State) -> Hcr {
-        self.lines(state).hcr()
-    }
 }
 
 /// The plain line: `HCR_EL2.VI`, for a guest whose interrupt controller is emulated or absent.
@@ -58,21 +56,12 @@ pub struct HcrLine;
 
 /// The first 64 INTIDs that are pending on one vCPU.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pending {
-    intids: u64,
-    /// `HCR_EL2.VI`, while there is one.
-    line: u64,
-}
+pub struct Pending(u64);
 
 impl Pending {
-    const fn new(intids: u64) -> Self {
-        let line = if intids != 0 { Hcr::VI.bits() } else { 0 };
-        Self { intids, line }
-    }
-
     /// Returns the lowest pending INTID.
     pub const fn first(self) -> Option<Intid> {
-        match self.intids {
+        match self.0 {
             0 => None,
             bits => Some(Intid(bits.trailing_zeros())),
         }
@@ -88,27 +77,23 @@ impl Inject for HcrLine {
     type State = Pending;
     type Error = IntidTooLarge;
 
+    const LINES_KEEP: bool = true;
+
     fn inject(&self, state: &mut Pending, intid: Intid) -> Result<(), IntidTooLarge> {
         let bit = 1u64.checked_shl(intid.0).ok_or(IntidTooLarge(intid))?;
-        *state = Pending::new(state.intids | bit);
+        state.0 |= bit;
         Ok(())
     }
 
     fn retract(&self, state: &mut Pending, intid: Intid) {
-        let bit = 1u64.checked_shl(intid.0).unwrap_or(0);
-        *state = Pending::new(state.intids & !bit);
+        state.0 &= !1u64.checked_shl(intid.0).unwrap_or(0);
     }
 
     fn lines(&self, state: &Pending) -> Lines {
         Lines {
-            irq: state.line != 0,
+            irq: state.0 != 0,
             fiq: false,
         }
-    }
-
-    #[inline]
-    fn hcr(&self, state: &Pending) -> Hcr {
-        Hcr::from_bits_retain(state.line)
     }
 }
 
@@ -139,6 +124,8 @@ impl Recording {
 impl Inject for Recorder {
     type State = Recording;
     type Error = Infallible;
+
+    const LINES_KEEP: bool = true;
 
     fn inject(&self, state: &mut Recording, intid: Intid) -> Result<(), Infallible> {
         state.last[state.count % state.last.len()] = Some(intid);

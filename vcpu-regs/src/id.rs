@@ -19,6 +19,7 @@ pub struct IdRegisters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
+#[repr(align(16))] // copied as a pair of registers, not byte by byte
 pub struct Features {
     /// What every CPU has.
     pub always: bool,

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that CI runs, one line per step and a count at the end.
 
+mod budget;
 mod checks;
 mod readme;
 mod transcripts;
@@ -66,6 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
     let examples = example::all(&workspace)?;
     let mut steps = checks::steps(&workspace);
     steps.extend(transcripts::steps(&workspace, &examples));
+    steps.extend(budget::steps(&workspace, &examples));
     steps.extend(readme::steps(&workspace, &examples, args.bless));
     if args.exhaustive {
         steps.push(checks::every_syndrome());

@@ -79,10 +79,9 @@ pub fn run(
                     None => live.inject_external_abort(&access),
                 }
             }
-            Exit::SysReg(access) => match (access.write(), access.reg()) {
-                (None, OSLSR_EL1) => live.complete(access, OS_LOCK_OPEN),
-                _ => live.reflect(Exit::<()>::SysReg(access)),
-            },
+            Exit::SysReg(access) if access.write().is_none() && access.reg() == OSLSR_EL1 => {
+                live.complete(access, OS_LOCK_OPEN);
+            }
             Exit::Wfi(wait) => live.complete(wait, ()),
             Exit::Irq(token) => {
                 if let Some(intid) = token {
