@@ -11,6 +11,7 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use std::{
     alloc::{self, GlobalAlloc, System},
     hint::black_box,
+    ops::{Deref, DerefMut},
     ptr::NonNull,
     sync::Mutex,
 };
@@ -104,7 +105,33 @@ unsafe impl AddressMap for Heap {
 
 type HeapTable = Table<Heap, Heap>;
 
-fn table(options: Options) -> HeapTable {
+/// A table that gives its frames back when it is dropped, as `aarch64-paging`'s does.
+struct Owned(Option<HeapTable>);
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        if let Some(table) = self.0.take() {
+            // SAFETY: no CPU uses a table of a benchmark.
+            unsafe { table.release() };
+        }
+    }
+}
+
+impl Deref for Owned {
+    type Target = HeapTable;
+
+    fn deref(&self) -> &HeapTable {
+        self.0.as_ref().expect("there until it is dropped")
+    }
+}
+
+impl DerefMut for Owned {
+    fn deref_mut(&mut self) -> &mut HeapTable {
+        self.0.as_mut().expect("there until it is dropped")
+    }
+}
+
+fn table(options: Options) -> Owned {
     let request = Request {
         options,
         granule: Some(Granule::Kib4),
@@ -116,7 +143,7 @@ fn table(options: Options) -> HeapTable {
         ..MODEL
     };
     let geometry = Geometry::probe(&wide, &request).unwrap();
-    Table::new(geometry, Heap, Heap).unwrap()
+    Owned(Some(Table::new(geometry, Heap, Heap).unwrap()))
 }
 
 fn settle(change: Change<'_, Heap, Heap>) {
@@ -127,11 +154,6 @@ fn settle(change: Change<'_, Heap, Heap>) {
 fn map(table: &mut HeapTable, ipa: u64, pa: u64, bytes: u64) {
     // SAFETY: no guest runs in a benchmark.
     settle(unsafe { table.map(Ipa(ipa), Pa(pa), bytes, Attributes::RAM) }.unwrap());
-}
-
-fn release(table: HeapTable) {
-    // SAFETY: no CPU uses a table of a benchmark.
-    unsafe { table.release() };
 }
 
 const FLAGS: Flags = Flags::VALID
@@ -319,7 +341,6 @@ fn harvest(c: &mut Criterion) {
                 }
                 spent
             });
-            release(table);
         });
     }
     group.finish();

@@ -133,7 +133,9 @@ impl<'t, F: FrameSource, M: AddressMap> Change<'t, F, M> {
 }
 
 impl<F: FrameSource, M: AddressMap> Table<F, M> {
-    /// Returns what changes left to do, if anything.
+    /// Returns what changes left to do, if anything: what was deferred, what was dropped, and what
+    /// a change that failed had split before it did. Ask after an error too: until it is settled,
+    /// a guest finds what was split missing ([`Walk::Changing`](crate::Walk::Changing)).
     pub fn owed(&mut self) -> Option<Change<'_, F, M>> {
         self.debt.owed.is_some().then_some(Change { table: self })
     }

@@ -121,7 +121,8 @@ impl Rig {
         };
         (frame.x[1], frame.x[2]) = (at, value.into());
         // SAFETY: at EL2, interrupts masked since `main`; `load` put a stage 2 in force whose
-        // memory is the guest's; EL0t and EL1h can be entered; `new` made `hcr` as it must be.
+        // memory is the guest's; EL0t and EL1h can be entered; `new` made `hcr` as it must be; the
+        // vectors are the host's.
         let words = unsafe { self.cpu.enter(&mut frame, self.hcr, self.cpu.vectors()) };
         match words.esr.class() {
             0x01 => Outcome::Done(frame.x[0] as u32),
