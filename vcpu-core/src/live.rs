@@ -250,7 +250,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     fn note_lines(&mut self) {
         if P::Inject::LINES_KEEP {
             let lines = self.el2.host.inject().lines(&self.vcpu.pending);
-            self.hcr.guest = self.hcr.guest - (Hcr::VI | Hcr::VF) | lines.hcr();
+            self.hcr.guest = self.hcr.guest.difference(Hcr::VI | Hcr::VF) | lines.hcr();
         }
     }
 
