@@ -2,8 +2,8 @@
 
 use crate::{
     Breakpoint, Brk, CpAccess, CpMemoryAccess, CpPairAccess, DataAbort, Eret, FpException, Gcs,
-    Hvc, InstructionAbort, Mops, PointerAuthFailure, SError, Smc, Smc32, SoftwareStep,
-    SysRegAccess, SysRegPairAccess, Watchpoint, Wfx,
+    GranuleProtection, Hvc, InstructionAbort, Mops, PointerAuthFailure, SError, Smc, Smc32,
+    SoftwareStep, SysRegAccess, SysRegPairAccess, Watchpoint, Wfx,
 };
 
 /// Where ELR stands. Arm ARM (DDI 0487), preferred exception return address.
@@ -30,7 +30,7 @@ pub enum SvcRoute {
     Hfgitr,
 }
 
-/// Syndromes whose class alone tells where ELR is: all but `SVC`.
+/// Payloads of a [`Syndrome`](crate::Syndrome) whose class alone tells where ELR is: all but `SVC`.
 pub trait LeavesPc {
     /// Where ELR stands.
     const PC: Pc;
@@ -44,7 +44,7 @@ macro_rules! leaves_pc {
 
 leaves_pc! {
     OnInstruction: Wfx, CpAccess, CpPairAccess, CpMemoryAccess, Smc, Smc32, SysRegAccess,
-        SysRegPairAccess, Eret, PointerAuthFailure, InstructionAbort, DataAbort, Mops, FpException,
+        SysRegPairAccess, Eret, PointerAuthFailure, GranuleProtection, InstructionAbort, DataAbort, Mops, FpException,
         Gcs, Breakpoint, Watchpoint, Brk;
     PastInstruction: Hvc;
     Unrelated: SError, SoftwareStep;

@@ -18,8 +18,8 @@ pub enum GuestWalk {
     Stage1(Stage1Fault),
     /// Ours have nothing for the address the guest meant.
     Stage2 {
-        /// That address.
-        ipa: Ipa,
+        /// What the guest's tables say, with that address.
+        stage1: Stage1Leaf,
         /// What the walk found.
         walk: Walk,
     },
@@ -55,10 +55,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             (Err(fault), None) => GuestWalk::Stage1(fault),
             (Ok(stage1), None) => match self.walk(stage1.ipa) {
                 Walk::Mapped(stage2) => GuestWalk::Mapped { stage1, stage2 },
-                walk => GuestWalk::Stage2 {
-                    ipa: stage1.ipa,
-                    walk,
-                },
+                walk => GuestWalk::Stage2 { stage1, walk },
             },
         }
     }

@@ -5,6 +5,26 @@
 //! - Each change is a [`Change`]: it names what TLBs must forget, and stays owed until they have.
 //! - [`Stage2`] is what a CPU loads.
 //!
+//! ```
+//! use vcpu_regs::{Invalidate, Ipa, MemoryModel, Pa};
+//! use vcpu_stage2::{Attributes, FrameSource, Geometry, LinearMap, MapError, Request, Table};
+//!
+//! fn guest_ram<F: FrameSource>(
+//!     cpus: &MemoryModel, // of all CPUs: `MemoryModel::common`
+//!     frames: F,
+//!     memory: LinearMap,
+//! ) -> Result<Table<F, LinearMap>, MapError> {
+//!     let geometry = Geometry::probe(cpus, &Request::MOST).expect("every CPU has some stage 2");
+//!     let mut table = Table::new(geometry, frames, memory)?;
+//!     // SAFETY: this RAM is the guest's from now on.
+//!     let change =
+//!         unsafe { table.map(Ipa(0x4000_0000), Pa(0x8000_0000), 1 << 30, Attributes::RAM)? };
+//!     assert_eq!(change.what(), Invalidate::Publish); // nothing was there before
+//!     change.defer(); // no CPU uses the table yet
+//!     Ok(table)
+//! }
+//! ```
+//!
 //! No instruction is executed here and no register read: `vcpu-asm` does both.
 #![no_std]
 
@@ -13,6 +33,7 @@ mod change;
 mod descriptor;
 mod geometry;
 mod guest_walk;
+mod map;
 mod memory;
 mod protect;
 mod request;

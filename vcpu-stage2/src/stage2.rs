@@ -34,6 +34,20 @@ pub enum RootError {
     VmidTooWide(Vmid),
 }
 
+impl core::fmt::Display for RootError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Misaligned { root, alignment } => {
+                write!(f, "the root at {root} is not aligned to {alignment:#x}")
+            }
+            Self::PaTooWide(root) => write!(f, "the root at {root} is beyond the output addresses"),
+            Self::VmidTooWide(vmid) => write!(f, "VMID {} needs more than 8 bits", vmid.get()),
+        }
+    }
+}
+
+impl core::error::Error for RootError {}
+
 impl Stage2 {
     /// Returns the stage 2 of a root that the host filled itself.
     ///

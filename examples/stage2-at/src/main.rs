@@ -7,6 +7,7 @@
 #![no_std]
 #![no_main]
 
+mod guest_tables;
 mod oracle;
 mod random;
 
@@ -58,6 +59,7 @@ fn main(mut machine: Machine) -> Result<(), Error> {
             }
             last = Some(geometry.vtcr());
         }
+        guest_tables::check(&mut machine.frames, &mut machine.ram, &model, granule)?;
     }
     println!("every translation agrees");
     Ok(())
@@ -203,8 +205,7 @@ fn expected(walk: &Walk, access: For) -> Answer {
             };
             Answer::Page(Pa(leaf.pa.0 & !0xfff), memory)
         }
-        Walk::Changing { .. } | Walk::OutOfRange => {
-            unreachable!("settled, and within the space")
-        }
+        Walk::OutOfRange => status(0b00_0100, 0),
+        Walk::Changing { .. } => unreachable!("settled"),
     }
 }

@@ -4,12 +4,15 @@ use core::arch::asm;
 
 use aarch64_cpu::{
     asm::barrier,
-    registers::{HCR_EL2, PAR_EL1, Readable, SCTLR_EL1, VTCR_EL2, VTTBR_EL2, Writeable},
+    registers::{
+        HCR_EL2, MAIR_EL1, PAR_EL1, Readable, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, VTCR_EL2,
+        VTTBR_EL2, Writeable,
+    },
 };
 use vcpu_asm::El2Cpu;
 use vcpu_hal::Cpu as _;
 use vcpu_regs::{Hcr, Invalidate, MemoryModel, Pa};
-use vcpu_stage2::Stage2;
+use vcpu_stage2::{Stage1, Stage2};
 
 /// Which access a translation is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +32,17 @@ impl For {
     pub const ALL: [Self; 4] = [Self::El1Read, Self::El1Write, Self::El0Read, Self::El0Write];
 }
 
-/// `PAR_EL1`, of a translation by stage 2 alone.
+/// `PAR_EL1`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The page's address, and the memory type as an attribute of `MAIR_EL1`.
     Page(Pa, u8),
     /// Stage 2 refuses with this fault status.
     Refused(u8),
-    /// Something else: the register as it is.
-    Other(u64),
+    /// Stage 1 refuses with this fault status.
+    RefusedByGuest(u8),
+    /// Stage 2 refuses a table of stage 1, with this fault status.
+    RefusedOnWalk(u8),
 }
 
 /// The CPU with a stage 2 in force that no guest runs under.
@@ -56,6 +61,17 @@ impl Oracle {
         HCR_EL2.set((hcr | Hcr::VM | Hcr::RW).bits() | DC);
         barrier::isb(barrier::SY);
         Self { cpu, model }
+    }
+
+    /// Puts a guest's stage 1 in force too; stage 2 no longer makes everything cacheable.
+    pub fn with_stage1(&self, stage1: &Stage1) {
+        SCTLR_EL1.set(stage1.sctlr);
+        TCR_EL1.set(stage1.tcr);
+        TTBR0_EL1.set(stage1.ttbr0);
+        TTBR1_EL1.set(stage1.ttbr1);
+        MAIR_EL1.set(stage1.mair);
+        HCR_EL2.set(HCR_EL2.get() & !DC);
+        barrier::isb(barrier::SY);
     }
 
     /// Carries out an invalidation.
@@ -79,16 +95,19 @@ impl Oracle {
         }
         barrier::isb(barrier::SY); // the write of PAR_EL1, before its read
         let par = PAR_EL1.get();
-        match (par & 1, par >> 9 & 1) {
+        let status = (par >> 1 & 0x3f) as u8;
+        match (par & 1, par >> 8 & 3) {
             (0, _) => Answer::Page(Pa(par & 0xf_ffff_ffff_f000), (par >> 56) as u8),
-            (_, 1) => Answer::Refused((par >> 1 & 0x3f) as u8),
-            _ => Answer::Other(par),
+            (_, 0b10) => Answer::Refused(status),
+            (_, 0b11) => Answer::RefusedOnWalk(status),
+            _ => Answer::RefusedByGuest(status),
         }
     }
 }
 
 impl Drop for Oracle {
     fn drop(&mut self) {
+        SCTLR_EL1.set(0);
         HCR_EL2.set(HCR_EL2.get() & !(Hcr::VM.bits() | DC));
         barrier::isb(barrier::SY);
     }

@@ -18,7 +18,7 @@ use vcpu_asm::El2Cpu;
 use vcpu_regs::{Ipa, Pa, Vmid};
 use vcpu_stage2::{
     self as stage2, Attributes, Change, Execute, FrameSource, Geometry, IpaBits, LinearMap,
-    Options, Request, Table,
+    Options, Request, Table, Walk,
 };
 
 machine::main!(main);
@@ -61,6 +61,7 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     let frames = Shared(&frames);
     permissions(&rig, frames, start)?;
     dirty_log(&rig, frames, start)?;
+    paging(&rig, frames, start)?;
     vmids(&rig, frames, start)?;
     Ok(())
 }
@@ -226,6 +227,42 @@ fn dirty_log(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
         println!("by {how}: the log held the pages written");
         leave(rig, table);
     }
+    Ok(())
+}
+
+/// Pages that come when they are used, and pages shared until they are written.
+fn paging(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
+    let mut table = table(rig, frames, Options::empty(), start, start + PAGE)?;
+    enter(rig, &mut table, 1)?;
+    settle(rig, table.unmap(Ipa(DATA), PAGES * PAGE)?);
+    // On demand: a translation fault, the page, the same load again.
+    let Walk::Unmapped { level } = table.walk(Ipa(DATA)) else {
+        panic!("unmapped just now");
+    };
+    assert_eq!(look(rig), Outcome::Refused(0b00_0100 | level as u8));
+    let page = Pa(start + PAGE);
+    // SAFETY: RAM of guests, as in `table`; so below.
+    settle(rig, unsafe {
+        table.map(Ipa(DATA), page, PAGE, Attributes::RAM.read_only())?
+    });
+    assert_eq!(look(rig), Outcome::Done(1));
+    // On write: a permission fault, a page of its own in place of the shared one, the store again.
+    let store = Access::Store(77);
+    assert_eq!(rig.run(store, DATA + 4, false), Outcome::Refused(0b00_1111));
+    let copy = Pa(start + (2 * PAGES + 1) * PAGE);
+    // SAFETY: as above.
+    settle(rig, unsafe {
+        table.remap(Ipa(DATA), copy, PAGE, Attributes::RAM)?
+    });
+    assert_eq!(rig.run(store, DATA + 4, false), Outcome::Done(0));
+    assert_eq!(look(rig), Outcome::Done(77));
+    // SAFETY: as above.
+    settle(rig, unsafe {
+        table.remap(Ipa(DATA), page, PAGE, Attributes::RAM)?
+    });
+    assert_eq!(look(rig), Outcome::Done(1), "the shared page was written");
+    println!("pages came on demand, and were copied on write");
+    leave(rig, table);
     Ok(())
 }
 

@@ -122,7 +122,7 @@ impl Rig {
         (frame.x[1], frame.x[2]) = (at, value.into());
         // SAFETY: at EL2, interrupts masked since `main`; `load` put a stage 2 in force whose
         // memory is the guest's; EL0t and EL1h can be entered; `new` made `hcr` as it must be.
-        let words = unsafe { self.cpu.enter(&mut frame, self.hcr) };
+        let words = unsafe { self.cpu.enter(&mut frame, self.hcr, self.cpu.vectors()) };
         match words.esr.class() {
             0x01 => Outcome::Done(frame.x[0] as u32),
             0x20 | 0x24 => Outcome::Refused((words.esr.iss() & 0x3f) as u8),

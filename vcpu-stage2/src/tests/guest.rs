@@ -332,11 +332,17 @@ fn both_stages_are_walked_and_refusals_are_told_apart() {
     };
     assert_eq!((stage1.ipa, stage2.pa), (Ipa(0x5008), Pa(0x7008)));
     words.insert(0x9000, 0x4000_0000 | LEAF);
-    let beyond = GuestWalk::Stage2 {
-        ipa: Ipa(0x4000_5008),
-        walk: Walk::Unmapped { level: 1 },
+    let GuestWalk::Stage2 {
+        stage1,
+        walk: beyond,
+    } = walk(&words)
+    else {
+        panic!()
     };
-    assert_eq!(walk(&words), beyond);
+    assert_eq!(
+        (stage1.ipa, beyond),
+        (Ipa(0x4000_5008), Walk::Unmapped { level: 1 })
+    );
     words.insert(0x9000, 0);
     assert_eq!(
         walk(&words),

@@ -3,6 +3,7 @@
 mod basics;
 mod guest;
 mod hardware;
+mod model;
 mod oracle;
 mod probe;
 mod random;

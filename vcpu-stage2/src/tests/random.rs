@@ -4,6 +4,7 @@ extern crate std;
 
 use super::{
     hardware,
+    model::Model,
     rig::{A53, EVERYTHING, Memory},
 };
 use crate::{
@@ -11,64 +12,8 @@ use crate::{
     Walk,
 };
 use proptest::prelude::*;
-use std::{collections::BTreeMap, vec::Vec};
+use std::vec::Vec;
 use vcpu_regs::{Granule, Invalidate, Ipa, MemoryModel, Pa};
-
-/// What one page maps to, by page number; runs of pages are split at every edge ever used.
-#[derive(Debug, Default)]
-struct Model {
-    /// First address to end, memory, attributes.
-    runs: BTreeMap<u64, (u64, u64, Attributes)>,
-}
-
-impl Model {
-    /// Makes a run end at `at`.
-    fn cut(&mut self, at: u64) {
-        let Some((&start, &(end, pa, attributes))) = self.runs.range(..at).next_back() else {
-            return;
-        };
-        if end > at {
-            self.runs.insert(start, (at, pa, attributes));
-            self.runs.insert(at, (end, pa + (at - start), attributes));
-        }
-    }
-
-    fn within(&mut self, start: u64, end: u64) -> Vec<u64> {
-        self.cut(start);
-        self.cut(end);
-        self.runs.range(start..end).map(|(&at, _)| at).collect()
-    }
-
-    fn unmap(&mut self, start: u64, end: u64) {
-        for at in self.within(start, end) {
-            self.runs.remove(&at);
-        }
-    }
-
-    fn map(&mut self, start: u64, end: u64, pa: u64, attributes: Attributes) {
-        self.runs.insert(start, (end, pa, attributes));
-    }
-
-    fn first_mapped(&mut self, start: u64, end: u64) -> Option<u64> {
-        self.within(start, end).first().copied()
-    }
-
-    fn is_mapped(&mut self, start: u64, end: u64) -> bool {
-        let mut at = start;
-        for run in self.within(start, end) {
-            if run != at {
-                return false;
-            }
-            at = self.runs[&run].0;
-        }
-        at == end
-    }
-
-    fn get(&self, at: u64) -> Option<(u64, Attributes)> {
-        let (&start, &(end, pa, attributes)) = self.runs.range(..=at).next_back()?;
-        (at < end).then(|| (pa + (at - start), attributes))
-    }
-}
 
 #[derive(Clone, Debug)]
 enum Operation {
