@@ -3,11 +3,9 @@
 use std::{
     ffi::OsString,
     fmt::{self, Display},
-    io::{self, Read},
-    os::unix::net::UnixListener,
+    io::Read,
     path::Path,
     process::{Command, Stdio},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -141,7 +139,6 @@ fn median(values: &mut [f64]) -> f64 {
 fn start(qemu: &Path, host: Host, machine: &Machine) -> Result<Boot> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let log = folder.path().join("log");
-    let listener = UnixListener::bind(&log).context("cannot make the log's socket")?;
     let arguments = match host {
         Host::Ours => machine.arguments(Uart::Pipes, &log),
         Host::Plain => plain(machine),
@@ -153,12 +150,6 @@ fn start(qemu: &Path, host: Host, machine: &Machine) -> Result<Boot> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut process = Guarded::spawn(&mut command, Group::Own)?;
-    if host == Host::Ours {
-        thread::spawn(move || {
-            let (mut stream, _) = listener.accept()?;
-            io::copy(&mut stream, &mut io::sink())
-        });
-    }
     let mut pipe = process
         .child()
         .stdout
