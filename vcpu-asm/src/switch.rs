@@ -86,8 +86,9 @@ pub(crate) unsafe fn enter(frame: *mut GuestFrame, guest: u64, host: u64, vbar: 
 /// Into the guest and back.
 ///
 /// In: x0 = frame, x1 = the guest's HCR_EL2, x2 = the host's, x3 = the host's VBAR_EL2. Out: x1 =
-/// ESR_EL2, or one of the words above. Lost: all but x18, x19, x29 and SP; NZCV, ESR_EL2, FAR_EL2, HPFAR_EL2, ELR_EL2, SPSR_EL2.
-/// Stack: 112 bytes, which the vectors use too. Kept: SP_EL0, TPIDR_EL0, TPIDR_EL1.
+/// ESR_EL2, or one of the words above. Lost: all but x18, x19, x29 and SP; NZCV, ESR_EL2, FAR_EL2,
+/// HPFAR_EL2, ELR_EL2, SPSR_EL2. Stack: 112 bytes, which the vectors use too. Kept: SP_EL0,
+/// TPIDR_EL0, TPIDR_EL1.
 ///
 /// The vector table is ours from the `msr vbar_el2` to the one on the way out. An exception that
 /// EL2 itself takes in between (a fault on the frame: a bug, no guest can cause it) goes on to the

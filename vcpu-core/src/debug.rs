@@ -22,7 +22,7 @@ const OSLSR_EL1: SysReg = SysReg::new(2, 0, 1, 1, 4);
 const OS_LOCK_OPEN: u64 = 1 << 3;
 /// Reads as zero and ignores writes: OSLAR, OSDLR, DBGPRCR; MDCCINT, MDCCSR, the communication
 /// channel; OSECCR; the claim tags and authentication status.
-const NOTHING: [SysReg; 14] = [
+const NOTHING: [SysReg; 13] = [
     SysReg::new(2, 0, 1, 0, 4),
     SysReg::new(2, 0, 1, 3, 4),
     SysReg::new(2, 0, 1, 4, 4),
@@ -33,7 +33,6 @@ const NOTHING: [SysReg; 14] = [
     SysReg::new(2, 0, 0, 0, 2),
     SysReg::new(2, 0, 0, 3, 2),
     SysReg::new(2, 0, 0, 6, 2),
-    SysReg::new(2, 0, 2, 0, 0),
     SysReg::new(2, 0, 7, 8, 6),
     SysReg::new(2, 0, 7, 9, 6),
     SysReg::new(2, 0, 7, 14, 6),

@@ -211,15 +211,19 @@ pub unsafe trait Cpu {
 
     /// Drops the running priority: `ICC_EOIR1_EL1`.
     ///
+    /// For an INTID that was not acknowledged, what the GIC makes of it is unpredictable; memory is
+    /// not concerned.
+    ///
     /// # Safety
     ///
-    /// As for [`gic_acknowledge`](Self::gic_acknowledge), which returned `intid`.
+    /// As for [`gic_acknowledge`](Self::gic_acknowledge).
     unsafe fn gic_end(&self, intid: Intid);
 
-    /// Deactivates the interrupt: `ICC_DIR_EL1`.
+    /// Deactivates the interrupt: `ICC_DIR_EL1`. It comes after [`gic_end`](Self::gic_end), where
+    /// `ICC_CTLR_EL1.EOImode` is 1.
     ///
     /// # Safety
     ///
-    /// As for [`gic_end`](Self::gic_end), which came before, with `ICC_CTLR_EL1.EOImode` = 1.
+    /// As for [`gic_acknowledge`](Self::gic_acknowledge).
     unsafe fn gic_deactivate(&self, intid: Intid);
 }

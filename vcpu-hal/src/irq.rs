@@ -40,9 +40,7 @@ impl GicV3 {
 
     /// Drops the running priority of an acknowledged interrupt: it can be deactivated later.
     pub fn end<C: Cpu>(&self, cpu: &C, intid: Intid) {
-        // SAFETY: `new`'s caller has the interface in use; `Cpu` values exist at EL2 only where
-        // this is called from a run loop. An INTID never acknowledged is ignored by the GIC or
-        // drops a priority of the host's own: no memory is concerned.
+        // SAFETY: `new`'s caller has the interface in use on every CPU that runs guests, at EL2.
         unsafe { cpu.gic_end(intid) }
     }
 
