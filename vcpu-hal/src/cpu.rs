@@ -1,7 +1,7 @@
 //! The processor as a trait.
 
 use vcpu_regs::{
-    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
+    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters, Intid,
     InvalidateStep, SwitchedReg, SwitchedState,
 };
 
@@ -226,4 +226,19 @@ pub unsafe trait Cpu {
     ///
     /// As for [`gic_acknowledge`](Self::gic_acknowledge).
     unsafe fn gic_deactivate(&self, intid: Intid);
+
+    /// Reads a register of the virtual CPU interface.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, its GICv3 interface is in use by system registers (`ICC_SRE_EL2.SRE` =
+    /// 1), and [the register exists](IchReg::exists).
+    unsafe fn read_ich(&self, reg: IchReg) -> u64;
+
+    /// Writes a register of the virtual CPU interface.
+    ///
+    /// # Safety
+    ///
+    /// As for [`read_ich`](Self::read_ich); and the register is none of those that are only read.
+    unsafe fn write_ich(&self, reg: IchReg, value: u64);
 }
