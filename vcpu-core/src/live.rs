@@ -11,7 +11,7 @@ use vcpu_regs::{
 };
 use vcpu_stage2::Stage2;
 
-use crate::{El2, Exit, Registers, Vcpu, Vm, policy::Identity};
+use crate::{El2, Exit, Interrupts, Registers, Vcpu, Vm, policy::Identity};
 
 /// What a run of this host's guests ends with.
 pub type ExitOf<P> = Exit<<<P as Platform>::FetchIrq as FetchIrq>::Token>;
@@ -36,6 +36,9 @@ pub enum LoadError {
     NotWalkable(Vtcr),
     /// The stage 2 was made for CPUs with FEAT_S2FWB, which this one lacks.
     NoForceWriteBack,
+    /// The host's backend delivers virtual interrupts by list registers (`ICH_LR<n>_EL2`), which
+    /// this CPU lacks (`ID_AA64PFR0_EL1.GIC`).
+    NoListRegisters,
 }
 
 /// A vCPU that is live on this CPU: only this runs. Dropping it takes the state back.
@@ -94,7 +97,12 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
                     mpidr: vcpu.mpidr,
                     counter_offset: vm.counter_offset,
                 };
-                let guest = vcpu.policy.controls(el2.ids(), host, &vm.stage2, identity);
+                let interface = P::Inject::CPU_INTERFACE;
+                let policy = vcpu.policy;
+                if policy.interrupts == Interrupts::Virtual && !policy.uses(interface, el2.ids()) {
+                    return Err(LoadError::NoListRegisters);
+                }
+                let guest = policy.controls(el2.ids(), host, &vm.stage2, interface, identity);
                 prepared.insert(Prepared::new(index, host, guest, vm))
             }
         };
@@ -112,7 +120,9 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             el2.cpu.load_switched(&vcpu.switched, features);
             el2.cpu.load_fp(&vcpu.fp);
         }
-        el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
+        if vcpu.policy.interrupts == Interrupts::Virtual {
+            el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
+        }
         let vectors = el2.cpu.vectors();
         let mut live = Self {
             vcpu,
@@ -363,7 +373,9 @@ impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
             cpu.save_switched(&mut self.vcpu.switched, features);
             cpu.save_fp(&mut self.vcpu.fp);
         }
-        self.el2.host.inject().put(cpu, &mut self.vcpu.pending);
+        if self.vcpu.policy.interrupts == Interrupts::Virtual {
+            self.el2.host.inject().put(cpu, &mut self.vcpu.pending);
+        }
         self.el2.restore_host();
     }
 }

@@ -1,5 +1,6 @@
 //! What a guest may do, as data, and the EL2 words that say so to the hardware.
 
+use vcpu_hal::inject::CpuInterface;
 use vcpu_regs::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, IchHcr, IdRegisters, Mdcr};
 use vcpu_stage2::Stage2;
 
@@ -73,7 +74,15 @@ pub(crate) struct Identity {
 }
 
 impl Policy {
-    /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host`.
+    /// Returns whether a backend with this CPU interface delivers to the guest on a CPU with `ids`;
+    /// false where the guest gets the CPU's own interface instead, or there is none.
+    pub(crate) fn uses(&self, interface: CpuInterface, ids: &IdRegisters) -> bool {
+        let has_it = interface != CpuInterface::SystemRegisters || ids.features().gicv3;
+        self.interrupts == Interrupts::Virtual && has_it
+    }
+
+    /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host` and
+    /// delivers interrupts at `interface`.
     ///
     /// What is neither switched nor meant for guests traps: SVE, SME, trace, the performance and
     /// activity monitors, statistical profiling, OS lock, implementation-defined registers.
@@ -83,11 +92,13 @@ impl Policy {
         ids: &IdRegisters,
         host: &Controls,
         stage2: &Stage2,
+        interface: CpuInterface,
         identity: Identity,
     ) -> Controls {
         let e2h = host.hcr.contains(Hcr::E2H);
         let features = ids.features();
         let pass_through = self.interrupts == Interrupts::PassThrough && features.gicv3;
+        let has_lists = interface == CpuInterface::SystemRegisters && self.uses(interface, ids);
         Controls {
             hcr: self.hcr(ids, stage2) | host.hcr & Hcr::E2H,
             cptr: if e2h {
@@ -122,13 +133,16 @@ impl Policy {
             hdfgwtr: 0,
             hafgrtr: 0,
             mpam2: host.mpam2 | MPAM2_TRAPS,
-            icc_sre: match pass_through {
-                true => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
-                false => host.icc_sre - IccSre::ENABLE,
+            // With list registers, ICC_SRE_EL1 traps, but for CPUs where Enable is stuck at 1: it
+            // holds what the guest is to read.
+            icc_sre: match (pass_through, has_lists) {
+                (true, _) => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
+                (false, true) => host.icc_sre - IccSre::ENABLE | IccSre::SRE,
+                (false, false) => host.icc_sre - IccSre::ENABLE,
             },
-            // ICC_SRE_EL2.Enable may be stuck at 1, so the interface is refused here as well.
-            ich_hcr: match pass_through {
-                true => IchHcr::empty(),
+            ich_hcr: match pass_through || has_lists {
+                true => IchHcr::empty(), // where there are lists, their backend turns them on
+                // ICC_SRE_EL2.Enable may be stuck at 1, so the interface is refused here as well.
                 false => IchHcr::TC | IchHcr::TALL0 | IchHcr::TALL1 | IchHcr::TDIR,
             },
         }
