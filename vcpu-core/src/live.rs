@@ -3,7 +3,7 @@
 use core::ops::{Deref, DerefMut};
 
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
-use vcpu_regs::{Esr, Hcr, Intid, Invalidate, SwitchedReg};
+use vcpu_regs::{Esr, Hcr, Invalidate, SwitchedReg};
 
 use crate::{
     El2, Exit, Registers, Vcpu, Vm,
@@ -83,6 +83,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
                 )
             }
             Cause::Irq => {
+                host.inject().interrupted(cpu, &mut self.vcpu.pending);
                 let token = host.fetch_irq().fetch(cpu);
                 cpu.restore_interrupts(daif);
                 Exit::Irq(token)
@@ -109,22 +110,6 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     /// Returns the VM it runs for.
     pub fn vm(&self) -> &'a Vm {
         self.vm
-    }
-
-    /// Makes a virtual interrupt pending, for the next run.
-    pub fn inject_irq(&mut self, intid: Intid) -> Result<(), <P::Inject as Inject>::Error> {
-        let done = self.el2.host.inject().inject(&mut self.vcpu.pending, intid);
-        self.note_lines();
-        done
-    }
-
-    /// Takes a virtual interrupt back.
-    pub fn retract_irq(&mut self, intid: Intid) {
-        self.el2
-            .host
-            .inject()
-            .retract(&mut self.vcpu.pending, intid);
-        self.note_lines();
     }
 
     /// Takes the lines over into what entries are made with, where they keep until the next call.

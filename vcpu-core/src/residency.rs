@@ -3,7 +3,7 @@
 //! A load that follows another of the same kind in [`Turns`](crate::Turns) writes only what
 //! differs; what must be computed is kept in the vCPU ([`Prepared`]).
 
-use vcpu_hal::{Cpu, HcrSwitch, Platform};
+use vcpu_hal::{Cpu, HcrSwitch, Inject, Platform};
 use vcpu_regs::{Controls, Features, GranuleSupport, Hcr, IdRegisters, Invalidate, Vtcr};
 use vcpu_stage2::Before;
 
@@ -106,6 +106,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         // SAFETY: `arrive` found EL2, which has what is granted. `Live` keeps `el2`, so nothing
         // else uses EL1 here.
         unsafe { el2.cpu.load_switched(&vcpu.switched, el2.granted) };
+        el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
         vcpu.fp_is_live = false;
         let vectors = el2.cpu.vectors();
         let mut live = Self {
@@ -165,6 +166,7 @@ impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
         let El2 { cpu, granted, .. } = &*self.el2;
         // SAFETY: at EL2, which has what is granted, as `load` found.
         unsafe { cpu.save_switched(&mut self.vcpu.switched, *granted) };
+        self.el2.host.inject().put(cpu, &mut self.vcpu.pending);
         if self.vcpu.fp_is_live {
             put_fp(self.vcpu, self.el2);
         }
