@@ -127,12 +127,11 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Replaces a system register of the guest.
     pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
+        self.vcpu.switched.set(reg, value);
         if reg.exists(self.el2.granted) {
-            // SAFETY: at EL2, as `load` found; the CPU has the register, and while the guest is
-            // loaded it is the guest's.
+            // SAFETY: at EL2, as `load` found; what is granted, the CPU has, and while the guest
+            // is loaded it is the guest's.
             unsafe { self.el2.cpu.write_switched(reg, value) };
-        } else {
-            self.vcpu.switched.set(reg, value);
         }
     }
 }
