@@ -7,8 +7,8 @@ use crate::sysreg::{mrs, msr};
 /// Which encoding is behind each: a name alone, or a name with its numbers.
 macro_rules! rows {
     (
-        $($name:ident $encoding:tt;)*
-        $($numbered:ident { $($n:literal $of_n:tt)* })*
+        one { $($name:ident $encoding:tt)* }
+        $(many $numbered:ident { $($n:literal $of_n:tt)* })*
     ) => {
         /// Reads a register.
         ///
@@ -48,12 +48,14 @@ macro_rules! rows {
 }
 
 rows! {
-    Hcr (3, 4, 12, 11, 0);
-    Vtr (3, 4, 12, 11, 1);
-    Misr (3, 4, 12, 11, 2);
-    Vmcr (3, 4, 12, 11, 7);
-    SreEl1 (3, 0, 12, 12, 5);
-    Lr {
+    one {
+        Hcr (3, 4, 12, 11, 0)
+        Vtr (3, 4, 12, 11, 1)
+        Misr (3, 4, 12, 11, 2)
+        Vmcr (3, 4, 12, 11, 7)
+        SreEl1 (3, 0, 12, 12, 5)
+    }
+    many Lr {
         0 (3, 4, 12, 12, 0)
         1 (3, 4, 12, 12, 1)
         2 (3, 4, 12, 12, 2)
@@ -71,13 +73,13 @@ rows! {
         14 (3, 4, 12, 13, 6)
         15 (3, 4, 12, 13, 7)
     }
-    Ap0r {
+    many Ap0r {
         0 (3, 4, 12, 8, 0)
         1 (3, 4, 12, 8, 1)
         2 (3, 4, 12, 8, 2)
         3 (3, 4, 12, 8, 3)
     }
-    Ap1r {
+    many Ap1r {
         0 (3, 4, 12, 9, 0)
         1 (3, 4, 12, 9, 1)
         2 (3, 4, 12, 9, 2)
