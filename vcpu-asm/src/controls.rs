@@ -87,6 +87,10 @@ optional! {
     hdfgrtr (3, 4, 3, 1, 4) if fgt;
     hdfgwtr (3, 4, 3, 1, 5) if fgt;
     hafgrtr (3, 4, 3, 1, 6) if fgt amu;
+    hfgrtr2 (3, 4, 3, 1, 2) if fgt2;
+    hfgwtr2 (3, 4, 3, 1, 3) if fgt2;
+    hdfgrtr2 (3, 4, 3, 1, 0) if fgt2;
+    hdfgwtr2 (3, 4, 3, 1, 1) if fgt2;
     mpam2 (3, 4, 10, 5, 0) if mpam;
 }
 

@@ -7,11 +7,12 @@ use core::{
 
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
 use vcpu_regs::{
-    Cnthctl, Controls, GranuleSupport, Hcr, IccSre, Intid, Invalidate, Mdcr, SwitchedReg, Vtcr,
+    Cnthctl, Controls, Features, GranuleSupport, Hcr, IccSre, Intid, Invalidate, Mdcr, SwitchedReg,
+    Vtcr,
 };
 use vcpu_stage2::Stage2;
 
-use crate::{El2, Exit, Registers, Vcpu, Vm, policy::Identity};
+use crate::{El2, Exit, Extensions, Registers, Vcpu, Vm, policy::Identity};
 
 /// What a run of this host's guests ends with.
 pub type ExitOf<P> = Exit<<<P as Platform>::FetchIrq as FetchIrq>::Token>;
@@ -49,6 +50,9 @@ pub struct Live<'a, 'h, P: Platform, C: Cpu> {
     hcr: HcrSwitch,
     /// The host's.
     vectors: u64,
+    /// What decides which registers are switched: this CPU's, and of those that a VM has by grant
+    /// this VM's.
+    switched: Features,
 }
 
 impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
@@ -58,13 +62,14 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         el2: &'a mut El2<'h, P, C>,
         vm: &'a Vm,
     ) -> Result<Self, LoadError> {
-        let (hcr, vectors) = Live::occupy(vcpu, el2, vm)?;
+        let (hcr, vectors, switched) = Live::occupy(vcpu, el2, vm)?;
         let mut live = Self {
             vcpu,
             el2,
             vm,
             hcr,
             vectors,
+            switched,
         };
         live.note_lines();
         Ok(live)
@@ -75,7 +80,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         vcpu: &'a mut Vcpu<P>,
         el2: &'a mut El2<'h, P, C>,
         vm: &'a Vm,
-    ) -> Result<(HcrSwitch, u64), LoadError> {
+    ) -> Result<(HcrSwitch, u64, Features), LoadError> {
         el2.restore_host(); // of a guest that was forgotten
         let features = el2.features;
         el2.save_host();
@@ -89,13 +94,15 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             prepared => {
                 check(el2, vm)?;
                 vcpu.registers.bind(el2.ids().has_a32_el0());
+                let switched = features.granted(vm.ids.features());
                 let identity = Identity {
+                    granted: switched,
                     midr: vm.ids.midr(),
                     mpidr: vcpu.mpidr,
                     counter_offset: vm.counter_offset,
                 };
                 let guest = vcpu.policy.controls(el2.ids(), host, &vm.stage2, identity);
-                prepared.insert(Prepared::new(index, host, guest, vm))
+                prepared.insert(Prepared::new(index, host, guest, switched, vm))
             }
         };
         let hcr = HcrSwitch {
@@ -103,13 +110,14 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             host: between(prepared.hcr, host_hcr),
         };
         prepared.controls.hcr = hcr.host;
+        let switched = prepared.switched;
         el2.is_loaded = true;
         // SAFETY: EL2 and its features as above; these leave E2H and the routing of
         // interrupts as the host has them. `Live` keeps `el2`, so nothing else uses EL1 here, and
         // FP no longer traps; `Vcpu` holds what is put on the hardware.
         unsafe {
             el2.cpu.set_controls(&prepared.controls, features);
-            el2.cpu.load_switched(&vcpu.switched, features);
+            el2.cpu.load_switched(&vcpu.switched, switched);
             el2.cpu.load_fp(&vcpu.fp);
         }
         let vectors = el2.cpu.vectors();
@@ -119,11 +127,12 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             vm,
             hcr,
             vectors,
+            switched,
         };
         live.forget_others();
         live.arm_debug();
         mem::forget(live); // it stays
-        Ok((hcr, vectors))
+        Ok((hcr, vectors, switched))
     }
 
     /// Drops translations that another vCPU of the same VMID, or an earlier stay of this one,
@@ -256,7 +265,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Returns a system register of the guest.
     pub fn sysreg(&self, reg: SwitchedReg) -> u64 {
-        if !reg.exists(self.el2.features) {
+        if !reg.exists(self.switched) {
             return self.vcpu.switched.get(reg);
         }
         // SAFETY: at EL2, as `load` found; the CPU has the register.
@@ -265,7 +274,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Replaces a system register of the guest.
     pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
-        if reg.exists(self.el2.features) {
+        if reg.exists(self.switched) {
             // SAFETY: at EL2, as `load` found; the CPU has the register, and while the guest is
             // loaded it is the guest's.
             unsafe { self.el2.cpu.write_switched(reg, value) };
@@ -281,9 +290,12 @@ pub(crate) struct Prepared {
     controls: Controls,
     /// HCR_EL2 in the guest.
     hcr: Hcr,
+    /// As in [`Live`].
+    switched: Features,
     /// Where, and what they were made of that may differ the next time.
     index: usize,
     stage2: Stage2,
+    extensions: Extensions,
     host: HostPart,
 }
 
@@ -308,12 +320,14 @@ impl HostPart {
 }
 
 impl Prepared {
-    fn new(index: usize, host: &Controls, guest: Controls, vm: &Vm) -> Self {
+    fn new(index: usize, host: &Controls, guest: Controls, switched: Features, vm: &Vm) -> Self {
         Self {
             controls: guest,
             hcr: guest.hcr,
+            switched,
             index,
             stage2: vm.stage2,
+            extensions: vm.extensions,
             host: HostPart::of(host),
         }
     }
@@ -323,6 +337,7 @@ impl Prepared {
     fn fits(&self, index: usize, host: &Controls, vm: &Vm) -> bool {
         self.index == index
             && self.stage2 == vm.stage2
+            && self.extensions == vm.extensions
             && self.controls.cntvoff == vm.counter_offset
             && self.host == HostPart::of(host)
     }
@@ -369,12 +384,11 @@ fn check<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, vm: &Vm) -> Result<(), LoadEr
 
 impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
     fn drop(&mut self) {
-        let features = self.el2.features;
         let cpu = &self.el2.cpu;
         // SAFETY: at EL2 with these features, as `load` found; under the guest's controls FP does
         // not trap.
         unsafe {
-            cpu.save_switched(&mut self.vcpu.switched, features);
+            cpu.save_switched(&mut self.vcpu.switched, self.switched);
             cpu.save_fp(&mut self.vcpu.fp);
         }
         self.el2.restore_host();

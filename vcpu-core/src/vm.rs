@@ -6,7 +6,7 @@ use vcpu_hal::{Cpu, Platform};
 use vcpu_regs::IdRegisters;
 use vcpu_stage2::Stage2;
 
-use crate::{El2, ids::guest_ids};
+use crate::{El2, Extensions, ids::guest_ids};
 
 /// One guest: its memory, its clock and what it believes its CPUs to be.
 ///
@@ -15,6 +15,7 @@ use crate::{El2, ids::guest_ids};
 pub struct Vm {
     pub(crate) stage2: Stage2,
     pub(crate) ids: IdRegisters,
+    pub(crate) extensions: Extensions,
     pub(crate) counter_offset: u64,
     /// The vCPU that ran last on each CPU: its number plus one; 0 for none.
     last: [AtomicU64; TRACKED_CPUS],
@@ -27,9 +28,19 @@ impl Vm {
     /// Returns a guest whose virtual counter starts near 0 now, and whose ID registers are this
     /// CPU's without what is hidden.
     pub fn new<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, stage2: Stage2) -> Self {
+        Self::with(el2, stage2, Extensions::empty())
+    }
+
+    /// Returns the same with more shown, where this CPU has it.
+    pub fn with<P: Platform, C: Cpu>(
+        el2: &El2<'_, P, C>,
+        stage2: Stage2,
+        extensions: Extensions,
+    ) -> Self {
         let ipa_bits = stage2.vtcr().fields().map_or(0, |vtcr| vtcr.ipa_bits);
         Self {
-            ids: guest_ids(el2.ids(), ipa_bits),
+            ids: guest_ids(el2.ids(), ipa_bits, extensions),
+            extensions,
             counter_offset: el2.counter(),
             stage2,
             last: [const { AtomicU64::new(0) }; TRACKED_CPUS],

@@ -36,6 +36,10 @@ pub trait Inject {
     /// then a loaded vCPU asks for them after those, and not before every entry.
     const LINES_KEEP: bool = false;
 
+    /// Whether a guest whose interrupts are virtual has a GICv3 CPU interface by it: list registers.
+    /// Its `ICC_*` registers trap otherwise, and `ID_AA64PFR0_EL1` does not tell of them.
+    const HAS_INTERFACE: bool = false;
+
     /// Makes `intid` pending. Never blocks; works whether or not the vCPU is loaded.
     fn inject(&self, state: &mut Self::State, intid: Intid) -> Result<(), Self::Error>;
 

@@ -29,16 +29,28 @@ pub struct Features {
     pub pauth: bool,
     /// Error records and virtual SError syndromes (FEAT_RAS).
     pub ras: bool,
-    /// The scalable matrix extension (FEAT_SME).
-    pub sme: bool,
+    /// The scalable matrix extension (FEAT_SME) with nothing that could refuse all of it (no FEAT_FGT).
+    pub untrapped_sme: bool,
     /// `HCRX_EL2` (FEAT_HCX).
     pub hcx: bool,
     /// Fine-grained traps (FEAT_FGT).
     pub fgt: bool,
+    /// More fine-grained traps (FEAT_FGT2).
+    pub fgt2: bool,
     /// Activity monitors (FEAT_AMUv1).
     pub amu: bool,
     /// Memory partitioning (FEAT_MPAM).
     pub mpam: bool,
+    /// `SCXTNUM_EL0` and `SCXTNUM_EL1` (FEAT_CSV2_2, FEAT_CSV2_1p2).
+    pub scxtnum: bool,
+    /// `TCR2_EL1` (FEAT_TCR2).
+    pub tcr2: bool,
+    /// Permission indirection at stage 1 (FEAT_S1PIE).
+    pub s1pie: bool,
+    /// Permission overlays at stage 1 (FEAT_S1POE).
+    pub s1poe: bool,
+    /// Allocation tags (FEAT_MTE2).
+    pub mte: bool,
 }
 
 macro_rules! named {
@@ -128,12 +140,18 @@ impl IdRegisters {
             gicv3: field(self.pfr0(), 24) != 0,
             pauth: self.has_pauth(),
             ras: self.has_ras(),
-            sme: field(self.pfr1(), 24) != 0,
+            untrapped_sme: field(self.pfr1(), 24) != 0 && field(self.mmfr0(), 56) == 0,
             hcx: field(self.mmfr1(), 40) != 0,
             fgt: field(self.mmfr0(), 56) != 0,
+            fgt2: field(self.mmfr0(), 56) >= 2,
             amu: field(self.pfr0(), 44) != 0,
             // MPAM; MPAM_frac.
             mpam: field(self.pfr0(), 40) | field(self.pfr1(), 16) != 0,
+            scxtnum: self.has_scxtnum(),
+            tcr2: field(self.mmfr3(), 0) != 0,
+            s1pie: field(self.mmfr3(), 8) != 0,
+            s1poe: field(self.mmfr3(), 16) != 0,
+            mte: self.has_mte(),
         }
     }
 
@@ -178,6 +196,12 @@ impl IdRegisters {
         field(self.pfr1(), 8) >= 2
     }
 
+    /// Returns whether `SCXTNUM_EL0` and `SCXTNUM_EL1` are there (FEAT_CSV2_2, FEAT_CSV2_1p2).
+    pub const fn has_scxtnum(&self) -> bool {
+        let (csv2, fraction) = (field(self.pfr0(), 56), field(self.pfr1(), 32));
+        csv2 >= 2 || csv2 == 1 && fraction >= 2
+    }
+
     /// Returns whether stage 2 can force write-back (FEAT_S2FWB).
     pub const fn has_s2fwb(&self) -> bool {
         field(self.mmfr2(), 40) != 0
@@ -186,6 +210,21 @@ impl IdRegisters {
     /// Returns the count of breakpoints and of watchpoints.
     pub const fn debug_counts(&self) -> (u8, u8) {
         (field(self.dfr0(), 12) + 1, field(self.dfr0(), 20) + 1)
+    }
+}
+
+impl Features {
+    /// Returns these features of a CPU, but those that are a VM's by grant only where `shown`, what
+    /// its ID registers say, has them too.
+    pub const fn granted(self, shown: Self) -> Self {
+        Self {
+            scxtnum: self.scxtnum && shown.scxtnum,
+            tcr2: self.tcr2 && shown.tcr2,
+            s1pie: self.s1pie && shown.s1pie,
+            s1poe: self.s1poe && shown.s1poe,
+            mte: self.mte && shown.mte,
+            ..self
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use vcpu_core::{El2, Live, Policy, Vcpu, VcpuConfig, Vm};
+use vcpu_core::{El2, Extensions, Live, Policy, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
     Cause, Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
@@ -50,6 +50,16 @@ impl Watched<'_> {
 
     fn check(&self, features: Features) {
         assert_eq!(features, self.cpu.ids.features(), "not this CPU's features");
+    }
+
+    /// What is a VM's by grant may be left out.
+    fn check_switched(&self, features: Features) {
+        let own = self.cpu.ids.features();
+        assert_eq!(
+            features,
+            own.granted(features),
+            "not of this CPU's features"
+        );
     }
 
     fn check_fp(&self) {
@@ -131,13 +141,13 @@ unsafe impl Cpu for Watched<'_> {
         unsafe { self.cpu.set_controls(controls, features) }
     }
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
-        self.check(features);
+        self.check_switched(features);
         self.log(Event::SaveSwitched);
         // SAFETY: values only.
         unsafe { self.cpu.save_switched(state, features) }
     }
     unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
-        self.check(features);
+        self.check_switched(features);
         self.log(Event::LoadSwitched);
         // SAFETY: values only.
         unsafe { self.cpu.load_switched(state, features) }
@@ -328,6 +338,10 @@ pub fn host_controls() -> Controls {
         hdfgrtr: 0x5_0000,
         hdfgwtr: 0x6_0000,
         hafgrtr: 0x7_0000,
+        hfgrtr2: 0x9_0000,
+        hfgwtr2: 0xa_0000,
+        hdfgrtr2: 0xb_0000,
+        hdfgwtr2: 0xc_0000,
         mpam2: 0x8_0000,
     }
 }
@@ -336,6 +350,7 @@ pub fn host_controls() -> Controls {
 pub struct Guest {
     pub ids: IdRegisters,
     pub policy: Policy,
+    pub extensions: Extensions,
     pub pstate: u64,
     pub daif: u64,
     pub host: Controls,
@@ -346,6 +361,7 @@ impl Default for Guest {
         Self {
             ids: some_ids(),
             policy: Policy::default(),
+            extensions: Extensions::empty(),
             pstate: EL1H,
             daif: 0,
             host: host_controls(),
@@ -365,6 +381,19 @@ impl Guest {
         Self {
             ids,
             ..Self::default()
+        }
+    }
+
+    /// A guest that is granted all there is, on a CPU that has it.
+    pub fn with_extensions() -> Self {
+        let mut ids = some_ids();
+        ids.set_pfr0(ids.pfr0() | 2 << 56); // CSV2
+        ids.set_pfr1(ids.pfr1() | 2 << 8); // MTE
+        ids.set_mmfr1(ids.mmfr1() | 1 << 40); // HCX
+        ids.set_mmfr3(1 << 16 | 1 << 8 | 1); // S1POE, S1PIE, TCRX
+        Self {
+            extensions: Extensions::all(),
+            ..Self::with_ids(ids)
         }
     }
 
@@ -390,7 +419,7 @@ impl Guest {
             log: &log,
         };
         let mut el2 = El2::enable_on(watched, host).unwrap();
-        let vm = Vm::new(&el2, stage2(1));
+        let vm = Vm::with(&el2, stage2(1), self.extensions);
         let mut vcpu = self.vcpu();
         let mut live = vcpu.load(&mut el2, &vm).unwrap();
         test(&mut live, watched);
