@@ -3,14 +3,14 @@
 use aarch64_cpu::{
     asm::barrier,
     registers::{
-        CNTFRQ_EL0, CNTPCT_EL0, CurrentEL, DAIF, ESR_EL2, FAR_EL2, HCR_EL2, HPFAR_EL2, MPIDR_EL1,
-        Readable, SCTLR_EL2, SPSel, TPIDR_EL2, VBAR_EL2,
+        CNTFRQ_EL0, CNTPCT_EL0, CPTR_EL2, CurrentEL, DAIF, ESR_EL2, FAR_EL2, HCR_EL2, HPFAR_EL2,
+        MPIDR_EL1, Readable, SCTLR_EL2, SPSel, TPIDR_EL2, VBAR_EL2, Writeable,
     },
 };
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
+    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
     InvalidateStep, SwitchedReg, SwitchedState, SysReg,
 };
 
@@ -141,6 +141,17 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn set_controls(&self, controls: &Controls, features: Features) {
         // SAFETY: the same contract.
         unsafe { controls::write(controls, features) }
+    }
+
+    #[inline(always)]
+    unsafe fn set_guest(&self, controls: &Controls) {
+        // SAFETY: the same contract.
+        unsafe { controls::write_guest(controls) }
+    }
+
+    unsafe fn set_cptr(&self, cptr: Cptr) {
+        CPTR_EL2.set(cptr.bits());
+        barrier::isb(barrier::SY); // the trap is gone before the caller touches FP
     }
 
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {

@@ -85,9 +85,18 @@ impl<T> Exit<T> {
         Seldom::decode(registers, esr, far, hpfar).into()
     }
 
-    /// Decodes any other synchronous exit.
+    /// Decodes any other synchronous exit: of the classes that guests make often; `rest` has the
+    /// others.
+    ///
+    /// Each ends in a return of its own: a value that says whether it was one of them would be
+    /// looked at in every exit.
     #[inline(always)]
-    pub(crate) fn instruction(registers: &Registers, esr: Esr) -> Self {
+    pub(crate) fn instruction<L>(
+        live: &mut L,
+        registers: impl Fn(&L) -> &Registers,
+        esr: Esr,
+        rest: impl FnOnce(&mut L) -> Self,
+    ) -> Self {
         const WFX: u8 = 0x01;
         const HVC64: u8 = 0x16;
         const SYSTEM: u8 = 0x18;
@@ -95,23 +104,29 @@ impl<T> Exit<T> {
         if esr.0 & 0x10 << 26 == 0 {
             // One bit of the class sends `WFI` one way, calls and registers the other.
             if class == WFX {
-                let wait = Wait::new(registers, esr);
+                let wait = Wait::new(registers(live), esr);
                 if wait.is_for_event() {
                     return Self::Wfe(wait);
                 }
                 return Self::Wfi(wait);
             }
         } else if class == SYSTEM {
-            return Self::SysReg(SysRegAccess::new(registers, esr));
+            return Self::SysReg(SysRegAccess::new(registers(live), esr));
         } else if class == HVC64 {
             let conduit = Conduit::Hvc;
-            if may_be_psci(registers, esr)
-                && let Some(psci) = psci(registers, conduit)
+            if may_be_psci(registers(live), esr)
+                && let Some(psci) = psci(registers(live), conduit)
             {
                 return Self::Psci(psci);
             }
             return Self::Hypercall(Call { esr, conduit });
         }
+        rest(live)
+    }
+
+    /// Decodes the rest.
+    #[inline(always)]
+    pub(crate) fn seldom(registers: &Registers, esr: Esr) -> Self {
         Seldom::decode(registers, esr, 0, 0).into()
     }
 

@@ -17,6 +17,8 @@ pub struct Policy {
     pub wfi: Waits,
     /// `WFE` and `WFET`.
     pub wfe: Waits,
+    /// The FP and SIMD registers.
+    pub fp: Fp,
 }
 
 impl Policy {
@@ -27,6 +29,7 @@ impl Policy {
         timers: Timers::PassThrough,
         wfi: Waits::Native,
         wfe: Waits::Native,
+        fp: Fp::Lazy,
     };
 }
 
@@ -63,6 +66,18 @@ pub enum Waits {
     Native,
 }
 
+/// When a guest gets its FP and SIMD registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Fp {
+    /// With its first use of them after each load, which traps: a guest that uses none costs
+    /// nothing.
+    #[default]
+    Lazy,
+    /// With each load.
+    Eager,
+}
+
 /// `HFGRTR_EL2` and `HFGWTR_EL2`: PIRE0_EL1 and PIR_EL1 do not trap (nPIRE0_EL1, nPIR_EL1).
 const HFG_PIR: u64 = 1 << 58 | 1 << 57;
 /// `HFGRTR_EL2` and `HFGWTR_EL2`: POR_EL0 and POR_EL1 do not trap (nPOR_EL0, nPOR_EL1).
@@ -83,6 +98,13 @@ pub(crate) struct Identity {
 }
 
 impl Policy {
+    /// Returns what of the state of a CPU with `features` belongs to a guest that is `shown` these.
+    pub(crate) fn granted(&self, features: Features, shown: Features) -> Features {
+        let mut granted = features.granted(shown);
+        granted.physical_timer = self.timers == Timers::PassThrough;
+        granted
+    }
+
     /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host`.
     ///
     /// What is neither switched nor meant for guests traps: SVE, SME, trace, the performance and
@@ -103,10 +125,11 @@ impl Policy {
         Controls {
             hcr: self.hcr(ids, stage2, granted) | host.hcr & Hcr::E2H,
             cptr: if e2h {
-                Cptr::from_e2h(CptrE2h::FPEN | CptrE2h::TTA | CptrE2h::TAM)
+                Cptr::from_e2h(CptrE2h::TTA | CptrE2h::TAM)
             } else {
                 Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM
-            },
+            }
+            .with_fp_trap(self.fp == Fp::Lazy, e2h),
             // HPMN stays the host's: 0 is reserved without FEAT_HPMN0. The profiling and trace
             // buffers (E2PB, E2TB) are EL2's.
             mdcr: host.mdcr & Mdcr::HPMN

@@ -1,7 +1,7 @@
 //! The processor as a trait.
 
 use vcpu_regs::{
-    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
+    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
     InvalidateStep, SwitchedReg, SwitchedState,
 };
 
@@ -138,11 +138,26 @@ pub unsafe trait Cpu {
     /// under `controls`: its E2H and its interrupt routing do not change.
     unsafe fn set_controls(&self, controls: &Controls, features: Features);
 
+    /// Replaces what tells one guest from the next under the same policy: `HCR_EL2`, `VTCR_EL2`,
+    /// `VTTBR_EL2`, `CNTVOFF_EL2`, `VPIDR_EL2` and `VMPIDR_EL2`. The entry synchronises it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`set_controls`](Self::set_controls), for these words.
+    unsafe fn set_guest(&self, controls: &Controls);
+
+    /// Replaces `CPTR_EL2`, and synchronises.
+    ///
+    /// # Safety
+    ///
+    /// As for [`set_controls`](Self::set_controls), for this word.
+    unsafe fn set_cptr(&self, cptr: Cptr);
+
     /// Takes the guest's switched registers off the hardware.
     ///
     /// # Safety
     ///
-    /// The CPU is at EL2, and `features` is what its ID registers say.
+    /// The CPU is at EL2, and has what `features` says: those that the guest has.
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features);
 
     /// Puts the guest's switched registers on the hardware.

@@ -7,7 +7,7 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
+    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
     InvalidateStep, SwitchedReg, SwitchedState,
 };
 
@@ -202,6 +202,25 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         self.controls.set(*controls);
     }
 
+    unsafe fn set_guest(&self, controls: &Controls) {
+        self.controls.set(Controls {
+            hcr: controls.hcr,
+            cntvoff: controls.cntvoff,
+            vpidr: controls.vpidr,
+            vmpidr: controls.vmpidr,
+            vtcr: controls.vtcr,
+            vttbr: controls.vttbr,
+            ..self.controls.get()
+        });
+    }
+
+    unsafe fn set_cptr(&self, cptr: Cptr) {
+        self.controls.set(Controls {
+            cptr,
+            ..self.controls.get()
+        });
+    }
+
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
         copy(&self.switched.borrow(), state, features);
     }
@@ -247,7 +266,7 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     unsafe fn gic_deactivate(&self, _: Intid) {}
 }
 
-/// Copies the registers that a CPU with `interface` has.
+/// Copies the registers that a guest with `features` has.
 fn copy(from: &SwitchedState, to: &mut SwitchedState, features: Features) {
     for &reg in SwitchedReg::ALL {
         if reg.exists(features) {

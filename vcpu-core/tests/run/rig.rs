@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use vcpu_core::{El2, Extensions, Live, Policy, Vcpu, VcpuConfig, Vm};
+use vcpu_core::{El2, Extensions, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
     Cause, Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
@@ -52,14 +52,13 @@ impl Watched<'_> {
         assert_eq!(features, self.cpu.ids.features(), "not this CPU's features");
     }
 
-    /// What is a VM's by grant may be left out.
-    fn check_switched(&self, features: Features) {
-        let own = self.cpu.ids.features();
-        assert_eq!(
-            features,
-            own.granted(features),
-            "not of this CPU's features"
-        );
+    /// A guest may have less than the CPU.
+    fn check_granted(&self, features: Features) {
+        let all = self.cpu.ids.features();
+        for &reg in SwitchedReg::ALL {
+            let granted = reg.exists(features);
+            assert!(!granted || reg.exists(all), "{reg:?} is undefined");
+        }
     }
 
     fn check_fp(&self) {
@@ -140,14 +139,24 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.set_controls(controls, features) }
     }
+    unsafe fn set_guest(&self, controls: &Controls) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_guest(controls) };
+        self.log(Event::Controls(self.cpu.controls.get()));
+    }
+    unsafe fn set_cptr(&self, cptr: Cptr) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_cptr(cptr) };
+        self.log(Event::Controls(self.cpu.controls.get()));
+    }
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
-        self.check_switched(features);
+        self.check_granted(features);
         self.log(Event::SaveSwitched);
         // SAFETY: values only.
         unsafe { self.cpu.save_switched(state, features) }
     }
     unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
-        self.check_switched(features);
+        self.check_granted(features);
         self.log(Event::LoadSwitched);
         // SAFETY: values only.
         unsafe { self.cpu.load_switched(state, features) }
@@ -377,23 +386,37 @@ impl Guest {
         }
     }
 
-    pub fn with_ids(ids: IdRegisters) -> Self {
+    /// Has its FP registers from the start, and both timers.
+    pub fn eager() -> Self {
+        let policy = Policy {
+            fp: Fp::Eager,
+            timers: Timers::PassThrough,
+            ..Policy::default()
+        };
         Self {
-            ids,
+            policy,
             ..Self::default()
         }
     }
 
-    /// A guest that is granted all there is, on a CPU that has it.
-    pub fn with_extensions() -> Self {
+    /// Is granted all there is, on a CPU that has it.
+    pub fn granted() -> Self {
         let mut ids = some_ids();
         ids.set_pfr0(ids.pfr0() | 2 << 56); // CSV2
         ids.set_pfr1(ids.pfr1() | 2 << 8); // MTE
         ids.set_mmfr1(ids.mmfr1() | 1 << 40); // HCX
         ids.set_mmfr3(1 << 16 | 1 << 8 | 1); // S1POE, S1PIE, TCRX
         Self {
+            ids,
             extensions: Extensions::all(),
-            ..Self::with_ids(ids)
+            ..Self::eager()
+        }
+    }
+
+    pub fn with_ids(ids: IdRegisters) -> Self {
+        Self {
+            ids,
+            ..Self::default()
         }
     }
 
