@@ -28,7 +28,7 @@ mod words;
 pub use completion::{Call, Completion, Mmio, Psci, SysRegAccess, Wait};
 pub use el2::{El2, EnableError};
 pub use exit::{Conduit, Exit};
-pub use ids::guest_ids;
+pub use ids::{Extensions, guest_ids};
 pub use live::{ExitOf, Live};
 pub use policy::{Fp, Interrupts, Policy, Timers, Waits};
 pub use registers::Registers;
