@@ -13,7 +13,7 @@ pub const SEND: u64 = 1;
 /// Sets ICC_CTLR_EL1, ICC_PMR_EL1, ICC_BPR0_EL1 and ICC_BPR1_EL1 from x1 to x4, and enables both
 /// groups.
 pub const SET_UP: u64 = 2;
-/// Starts the virtual timer, to fire in x1 ticks, and waits.
+/// Starts the virtual timer, to fire in x1 ticks, and waits until it did.
 pub const TIMER: u64 = 3;
 /// Writes x1 to ICC_DIR_EL1.
 pub const DEACTIVATE: u64 = 4;
@@ -61,8 +61,13 @@ guest_code! {
     "mov x1, #1",
     "msr cntv_ctl_el0, x1",
     "isb",
+    "msr daifclr, #3",
+    "7:",
     "wfi",
-    "b 9f",
+    "mrs x1, cntv_ctl_el0",
+    "cbnz x1, 7b", // until its handler has stopped it
+    "msr daifset, #3",
+    "b 1b",
     "6:",
     "msr S3_0_C12_C11_1, x1", // ICC_DIR_EL1
     "isb",
