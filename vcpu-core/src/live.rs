@@ -11,7 +11,7 @@ use vcpu_regs::{
 };
 use vcpu_stage2::Stage2;
 
-use crate::{El2, Exit, Registers, Vcpu, Vm, policy::Identity};
+use crate::{El2, Exit, Registers, Vcpu, Vm, policy::Identity, timers::shifts_physical};
 
 /// What a run of this host's guests ends with.
 pub type ExitOf<P> = Exit<<<P as Platform>::FetchIrq as FetchIrq>::Token>;
@@ -36,6 +36,8 @@ pub enum LoadError {
     NotWalkable(Vtcr),
     /// The stage 2 was made for CPUs with FEAT_S2FWB, which this one lacks.
     NoForceWriteBack,
+    /// The VM's clock is stopped: [`Vm::start_clock`] comes first.
+    ClockStopped,
 }
 
 /// A vCPU that is live on this CPU: only this runs. Dropping it takes the state back.
@@ -83,6 +85,9 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         if host.hcr.contains(Hcr::VM) {
             return Err(LoadError::Occupied);
         }
+        if vm.is_clock_stopped() {
+            return Err(LoadError::ClockStopped);
+        }
         let host_hcr = host.hcr;
         let prepared = match &mut vcpu.prepared {
             Some(prepared) if prepared.fits(index, host, vm) => prepared,
@@ -92,7 +97,8 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
                 let identity = Identity {
                     midr: vm.ids.midr(),
                     mpidr: vcpu.mpidr,
-                    counter_offset: vm.counter_offset,
+                    counter_offset: vm.counter_offset(),
+                    shifts_physical: shifts_physical(vcpu.policy.timers, vm),
                 };
                 let guest = vcpu.policy.controls(el2.ids(), host, &vm.stage2, identity);
                 prepared.insert(Prepared::new(index, host, guest, vm))
@@ -120,6 +126,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             hcr,
             vectors,
         };
+        live.shift_timer();
         live.forget_others();
         live.arm_debug();
         mem::forget(live); // it stays
@@ -256,7 +263,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Returns a system register of the guest.
     pub fn sysreg(&self, reg: SwitchedReg) -> u64 {
-        if !reg.exists(self.el2.features) {
+        if !reg.exists(self.el2.features) || self.shadows(reg) {
             return self.vcpu.switched.get(reg);
         }
         // SAFETY: at EL2, as `load` found; the CPU has the register.
@@ -264,7 +271,11 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     }
 
     /// Replaces a system register of the guest.
-    pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
+    pub fn set_sysreg(&mut self, reg: SwitchedReg, mut value: u64) {
+        if self.shadows(reg) {
+            self.vcpu.switched.set(reg, value);
+            value = self.vm.on_host(value);
+        }
         if reg.exists(self.el2.features) {
             // SAFETY: at EL2, as `load` found; the CPU has the register, and while the guest is
             // loaded it is the guest's.
@@ -284,6 +295,7 @@ pub(crate) struct Prepared {
     /// Where, and what they were made of that may differ the next time.
     index: usize,
     stage2: Stage2,
+    physical_offset: u64,
     host: HostPart,
 }
 
@@ -314,6 +326,7 @@ impl Prepared {
             hcr: guest.hcr,
             index,
             stage2: vm.stage2,
+            physical_offset: vm.physical_offset(),
             host: HostPart::of(host),
         }
     }
@@ -323,7 +336,8 @@ impl Prepared {
     fn fits(&self, index: usize, host: &Controls, vm: &Vm) -> bool {
         self.index == index
             && self.stage2 == vm.stage2
-            && self.controls.cntvoff == vm.counter_offset
+            && self.controls.cntvoff == vm.counter_offset()
+            && self.physical_offset == vm.physical_offset()
             && self.host == HostPart::of(host)
     }
 }
@@ -369,14 +383,16 @@ fn check<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, vm: &Vm) -> Result<(), LoadEr
 
 impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
     fn drop(&mut self) {
-        let features = self.el2.features;
-        let cpu = &self.el2.cpu;
-        // SAFETY: at EL2 with these features, as `load` found; under the guest's controls FP does
-        // not trap.
-        unsafe {
-            cpu.save_switched(&mut self.vcpu.switched, features);
-            cpu.save_fp(&mut self.vcpu.fp);
-        }
+        self.unshift_timer(|live| {
+            let features = live.el2.features;
+            let cpu = &live.el2.cpu;
+            // SAFETY: at EL2 with these features, as `load` found; under the guest's controls FP
+            // does not trap.
+            unsafe {
+                cpu.save_switched(&mut live.vcpu.switched, features);
+                cpu.save_fp(&mut live.vcpu.fp);
+            }
+        });
         self.el2.restore_host();
     }
 }

@@ -43,7 +43,7 @@ pub enum Interrupts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Timers {
-    /// Accesses trap, for the host to emulate.
+    /// Accesses trap, and [`reflect`](crate::Live::reflect) emulates it.
     #[default]
     Virtual,
     /// The guest.
@@ -70,6 +70,8 @@ pub(crate) struct Identity {
     pub midr: u64,
     pub mpidr: u64,
     pub counter_offset: u64,
+    /// The physical counter is not the host's either, and traps.
+    pub shifts_physical: bool,
 }
 
 impl Policy {
@@ -105,7 +107,7 @@ impl Policy {
                 | Mdcr::TDRA
                 | Mdcr::TPMS
                 | Mdcr::TTRF,
-            cnthctl: self.cnthctl(e2h, host.cnthctl),
+            cnthctl: self.cnthctl(e2h, host.cnthctl, identity.shifts_physical),
             hstr: 0,
             cntvoff: identity.counter_offset,
             vpidr: identity.midr,
@@ -134,8 +136,9 @@ impl Policy {
         }
     }
 
-    fn cnthctl(&self, e2h: bool, host: Cnthctl) -> Cnthctl {
+    fn cnthctl(&self, e2h: bool, host: Cnthctl, shifts_physical: bool) -> Cnthctl {
         let granted = match self.timers {
+            Timers::Virtual if shifts_physical => Cnthctl::empty(),
             Timers::Virtual => Cnthctl::EL1PCTEN,
             Timers::PassThrough => Cnthctl::EL1PCTEN | Cnthctl::EL1PCEN,
         };

@@ -32,7 +32,7 @@ impl<C: Cpu> Bank for Loaded<'_, C> {
 
 impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     /// Does with `exit` what a correct machine would: an abort for a hole in memory, an undefined
-    /// instruction for what this guest has not got, the ID registers of the VM, nothing for a
+    /// instruction for what this guest has not got, the ID registers and timers of the VM, nothing for a
     /// hint or an interrupt, x0 = -1 for an unknown call.
     #[inline(always)]
     pub fn reflect<T>(&mut self, exit: Exit<T>) {
@@ -116,6 +116,10 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
 
     fn reflect_sysreg(&mut self, access: SysRegAccess) {
         let access = match self.reflect_debug(access) {
+            Ok(()) => return,
+            Err(access) => access,
+        };
+        let access = match self.emulate_timer(access) {
             Ok(()) => return,
             Err(access) => access,
         };

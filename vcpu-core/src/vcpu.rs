@@ -8,7 +8,7 @@ use core::{
 use vcpu_hal::{Cpu, Inject, Platform};
 use vcpu_regs::{DebugState, Esr, FpState, Intid, SwitchedReg, SwitchedState};
 
-use crate::{El2, Live, LoadError, Policy, Registers, Vm, live::Prepared};
+use crate::{El2, Live, LoadError, Policy, Registers, Vm, live::Prepared, timers::HeldTimers};
 
 /// What a vCPU starts from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,6 +31,7 @@ pub struct Vcpu<P: Platform> {
     pub(crate) pending: <P::Inject as Inject>::State,
     /// The syndrome of an SError that waits until the guest unmasks it.
     pub(crate) pending_serror: Option<Esr>,
+    pub(crate) held_timers: HeldTimers,
     pub(crate) mpidr: u64,
     pub(crate) policy: Policy,
     pub(crate) prepared: Option<Prepared>,
@@ -54,6 +55,7 @@ impl<P: Platform> Vcpu<P> {
             debug: DebugState::default(),
             pending: Default::default(),
             pending_serror: None,
+            held_timers: HeldTimers::default(),
             mpidr: config.mpidr & Self::MPIDR_FIELDS | 1 << 31,
             policy: config.policy,
             prepared: None,
@@ -70,6 +72,7 @@ impl<P: Platform> Vcpu<P> {
         self.fp = FpState::default();
         self.debug = DebugState::default();
         self.pending_serror = None;
+        self.held_timers = HeldTimers::default();
         self.last_cpu = None; // translations of the old TTBR and ASID may be anywhere
     }
 

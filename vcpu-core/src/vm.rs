@@ -6,7 +6,7 @@ use vcpu_hal::{Cpu, Platform};
 use vcpu_regs::IdRegisters;
 use vcpu_stage2::Stage2;
 
-use crate::{El2, ids::guest_ids};
+use crate::{El2, ids::guest_ids, timers::Clock};
 
 /// One guest: its memory, its clock and what it believes its CPUs to be.
 ///
@@ -15,7 +15,7 @@ use crate::{El2, ids::guest_ids};
 pub struct Vm {
     pub(crate) stage2: Stage2,
     pub(crate) ids: IdRegisters,
-    pub(crate) counter_offset: u64,
+    pub(crate) clock: Clock,
     /// The vCPU that ran last on each CPU: its number plus one; 0 for none.
     last: [AtomicU64; TRACKED_CPUS],
 }
@@ -30,7 +30,7 @@ impl Vm {
         let ipa_bits = stage2.vtcr().fields().map_or(0, |vtcr| vtcr.ipa_bits);
         Self {
             ids: guest_ids(el2.ids(), ipa_bits),
-            counter_offset: el2.counter(),
+            clock: Clock::new(el2.counter()),
             stage2,
             last: [const { AtomicU64::new(0) }; TRACKED_CPUS],
         }
@@ -49,10 +49,5 @@ impl Vm {
     /// Returns the ID registers as the guest reads them.
     pub fn ids(&self) -> &IdRegisters {
         &self.ids
-    }
-
-    /// Returns what the guest's virtual counter lags behind the physical one, in ticks.
-    pub fn counter_offset(&self) -> u64 {
-        self.counter_offset
     }
 }

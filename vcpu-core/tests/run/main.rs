@@ -18,4 +18,5 @@ mod mmio;
 mod power;
 mod residency;
 mod system;
+mod timers;
 mod translations;

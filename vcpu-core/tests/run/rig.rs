@@ -343,6 +343,8 @@ pub struct Guest {
     pub pstate: u64,
     pub daif: u64,
     pub host: Controls,
+    /// What its physical counter lags behind.
+    pub physical_offset: u64,
 }
 
 impl Default for Guest {
@@ -353,6 +355,7 @@ impl Default for Guest {
             pstate: EL1H,
             daif: 0,
             host: host_controls(),
+            physical_offset: 0,
         }
     }
 }
@@ -394,7 +397,7 @@ impl Guest {
             log: &log,
         };
         let mut el2 = El2::enable_on(watched, host).unwrap();
-        let vm = Vm::new(&el2, stage2(1));
+        let vm = Vm::new(&el2, stage2(1)).with_physical_offset(self.physical_offset);
         let mut vcpu = self.vcpu();
         let mut live = vcpu.load(&mut el2, &vm).unwrap();
         test(&mut live, watched);
