@@ -1,6 +1,8 @@
 //! What a guest may do, as data, and the EL2 words that say so to the hardware.
 
-use vcpu_regs::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, IchHcr, IdRegisters, Mdcr};
+use vcpu_regs::{
+    Cnthctl, Controls, Cptr, CptrE2h, Features, Hcr, IccSre, IchHcr, IdRegisters, Mdcr,
+};
 use vcpu_stage2::Stage2;
 
 /// Who handles what. The default keeps everything with the host.
@@ -15,6 +17,8 @@ pub struct Policy {
     pub wfi: Waits,
     /// `WFE` and `WFET`.
     pub wfe: Waits,
+    /// The FP and SIMD registers.
+    pub fp: Fp,
 }
 
 impl Policy {
@@ -25,6 +29,7 @@ impl Policy {
         timers: Timers::PassThrough,
         wfi: Waits::Native,
         wfe: Waits::Native,
+        fp: Fp::Lazy,
     };
 }
 
@@ -61,6 +66,18 @@ pub enum Waits {
     Native,
 }
 
+/// When a guest gets its FP and SIMD registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Fp {
+    /// With its first use of them after each load, which traps: a guest that uses none costs
+    /// nothing.
+    #[default]
+    Lazy,
+    /// With each load.
+    Eager,
+}
+
 /// `MPAM2_EL2`: the guest's MPAM0_EL1 and MPAM1_EL1 trap (TRAPMPAM0EL1, TRAPMPAM1EL1).
 const MPAM2_TRAPS: u64 = 1 << 49 | 1 << 48;
 
@@ -70,11 +87,17 @@ pub(crate) struct Identity {
     pub midr: u64,
     pub mpidr: u64,
     pub counter_offset: u64,
-    /// The physical counter is not the host's either, and traps.
-    pub shifts_physical: bool,
+    /// The physical counter is not the host's either: reads of it trap, where the timer does.
+    pub has_physical_offset: bool,
 }
 
 impl Policy {
+    /// Returns what of a CPU's state belongs to a guest.
+    pub(crate) fn granted(&self, mut features: Features) -> Features {
+        features.physical_timer = self.timers == Timers::PassThrough;
+        features
+    }
+
     /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host`.
     ///
     /// What is neither switched nor meant for guests traps: SVE, SME, trace, the performance and
@@ -93,10 +116,11 @@ impl Policy {
         Controls {
             hcr: self.hcr(ids, stage2) | host.hcr & Hcr::E2H,
             cptr: if e2h {
-                Cptr::from_e2h(CptrE2h::FPEN | CptrE2h::TTA | CptrE2h::TAM)
+                Cptr::from_e2h(CptrE2h::TTA | CptrE2h::TAM)
             } else {
                 Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM
-            },
+            }
+            .with_fp_trap(self.fp == Fp::Lazy, e2h),
             // HPMN stays the host's: 0 is reserved without FEAT_HPMN0. The profiling and trace
             // buffers (E2PB, E2TB) are EL2's.
             mdcr: host.mdcr & Mdcr::HPMN
@@ -107,7 +131,7 @@ impl Policy {
                 | Mdcr::TDRA
                 | Mdcr::TPMS
                 | Mdcr::TTRF,
-            cnthctl: self.cnthctl(e2h, host.cnthctl, identity.shifts_physical),
+            cnthctl: self.cnthctl(e2h, host.cnthctl, identity.has_physical_offset),
             hstr: 0,
             cntvoff: identity.counter_offset,
             vpidr: identity.midr,
@@ -136,9 +160,9 @@ impl Policy {
         }
     }
 
-    fn cnthctl(&self, e2h: bool, host: Cnthctl, shifts_physical: bool) -> Cnthctl {
+    fn cnthctl(&self, e2h: bool, host: Cnthctl, has_physical_offset: bool) -> Cnthctl {
         let granted = match self.timers {
-            Timers::Virtual if shifts_physical => Cnthctl::empty(),
+            Timers::Virtual if has_physical_offset => Cnthctl::empty(),
             Timers::Virtual => Cnthctl::EL1PCTEN,
             Timers::PassThrough => Cnthctl::EL1PCTEN | Cnthctl::EL1PCEN,
         };

@@ -1,9 +1,9 @@
 //! The guest's timers: its clock, what they are programmed to, when they are due, and how their
 //! interrupts get to it.
 //!
-//! While a vCPU is loaded both its timers are on the hardware, the emulated physical one too, and
-//! raise their physical PPIs at EL2. While it is not, [`Vcpu::earliest_deadline`] is what its host
-//! sets a timer of its own to.
+//! While a vCPU is loaded, a timer that is the guest's own is on the hardware and raises its physical
+//! PPI at EL2. The emulated physical one never does, and no timer of a vCPU that is not loaded:
+//! for these the deadline is what the host sets a timer of its own to.
 
 mod access;
 mod clock;
@@ -12,7 +12,7 @@ mod delivery;
 use vcpu_hal::{Cpu, Platform};
 use vcpu_regs::{Intid, SwitchedReg, Timer, TimerCtl};
 
-use crate::{Live, Timers, Vcpu, Vm};
+use crate::{Live, Vcpu, Vm};
 
 pub(crate) use clock::Clock;
 pub use delivery::{Ended, Fired, TimerDelivery};
@@ -212,6 +212,12 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
         self.set_sysreg(kind.ctl(), ctl.bits());
     }
 
+    /// Returns when the first timer will assert its interrupt: see [`Vcpu::earliest_deadline`].
+    pub fn earliest_deadline(&self) -> Option<u64> {
+        let of = |kind| self.timer_state(kind).deadline;
+        TimerKind::ALL.into_iter().filter_map(of).min()
+    }
+
     /// Returns a timer now.
     pub fn timer_state(&self, kind: TimerKind) -> TimerState {
         let is_held = self.vcpu.held_timers.contains(kind);
@@ -237,39 +243,4 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
         *self.vcpu.held_timers.of(kind) = None;
         self.set_sysreg(kind.ctl(), timer.ctl().bits());
     }
-
-    /// Returns whether what the hardware holds is not what the guest sees: the compare value of a
-    /// physical timer whose counter has an offset that the hardware cannot apply.
-    #[inline(always)]
-    pub(crate) fn shadows(&self, reg: SwitchedReg) -> bool {
-        reg == SwitchedReg::CNTP_CVAL_EL0 && shifts_physical(self.vcpu.policy.timers, self.vm)
-    }
-
-    /// Puts the physical timer on the hardware that [`Cpu::load_switched`] put there as the guest
-    /// sees it.
-    #[inline(always)]
-    pub(crate) fn shift_timer(&mut self) {
-        if shifts_physical(self.vcpu.policy.timers, self.vm) {
-            let cval = self.vcpu.switched.get(SwitchedReg::CNTP_CVAL_EL0);
-            self.set_sysreg(SwitchedReg::CNTP_CVAL_EL0, cval);
-        }
-    }
-
-    /// Calls `save`, which takes the hardware's registers, and keeps the compare value that only
-    /// the guest knows.
-    #[inline(always)]
-    pub(crate) fn unshift_timer(&mut self, save: impl FnOnce(&mut Self)) {
-        if shifts_physical(self.vcpu.policy.timers, self.vm) {
-            let cval = self.vcpu.switched.get(SwitchedReg::CNTP_CVAL_EL0);
-            save(self);
-            self.vcpu.switched.set(SwitchedReg::CNTP_CVAL_EL0, cval);
-        } else {
-            save(self);
-        }
-    }
-}
-
-/// Returns whether the guest's physical counter is not the host's.
-pub(crate) fn shifts_physical(timers: Timers, vm: &Vm) -> bool {
-    timers == Timers::Virtual && vm.physical_offset() != 0
 }

@@ -1,14 +1,14 @@
 //! A virtual CPU that is on no physical one.
 
-use core::{
-    ops::{Deref, DerefMut},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use core::ops::{Deref, DerefMut};
 
 use vcpu_hal::{Cpu, Inject, Platform};
-use vcpu_regs::{DebugState, Esr, FpState, Intid, SwitchedReg, SwitchedState};
+use vcpu_regs::{DebugState, Esr, FpState, SwitchedReg, SwitchedState};
+use vcpu_stage2::VcpuTag;
 
-use crate::{El2, Live, LoadError, Policy, Registers, Vm, live::Prepared, timers::HeldTimers};
+use crate::{
+    El2, Live, LoadError, Policy, Registers, Vm, number, residency::Prepared, timers::HeldTimers,
+};
 
 /// What a vCPU starts from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,11 +34,11 @@ pub struct Vcpu<P: Platform> {
     pub(crate) held_timers: HeldTimers,
     pub(crate) mpidr: u64,
     pub(crate) policy: Policy,
-    pub(crate) prepared: Option<Prepared>,
-    /// Tells vCPUs apart where their translations might be mixed up.
-    pub(crate) number: u64,
-    /// The CPU it was last loaded on.
-    pub(crate) last_cpu: Option<usize>,
+    pub(crate) prepared: Prepared,
+    /// Whether the FP registers are on the hardware.
+    pub(crate) fp_is_live: bool,
+    /// Tells vCPUs apart where their translations might be mixed up, and where it ran.
+    pub(crate) tag: VcpuTag,
 }
 
 impl<P: Platform> Vcpu<P> {
@@ -47,7 +47,6 @@ impl<P: Platform> Vcpu<P> {
 
     /// Returns a vCPU after reset, at address 0 in EL1h with everything masked.
     pub fn new(config: &VcpuConfig) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             registers: Registers::new(),
             switched: SwitchedState::default(),
@@ -58,9 +57,9 @@ impl<P: Platform> Vcpu<P> {
             held_timers: HeldTimers::default(),
             mpidr: config.mpidr & Self::MPIDR_FIELDS | 1 << 31,
             policy: config.policy,
-            prepared: None,
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            last_cpu: None,
+            prepared: Prepared::default(),
+            fp_is_live: false,
+            tag: VcpuTag::new(number::fresh() as u32),
         }
     }
 
@@ -73,7 +72,7 @@ impl<P: Platform> Vcpu<P> {
         self.debug = DebugState::default();
         self.pending_serror = None;
         self.held_timers = HeldTimers::default();
-        self.last_cpu = None; // translations of the old TTBR and ASID may be anywhere
+        self.tag.forget(); // translations of the old TTBR and ASID may be anywhere
     }
 
     /// Makes the guest's state live on this CPU, until the result is dropped or
@@ -105,7 +104,7 @@ impl<P: Platform> Vcpu<P> {
     /// Replaces a system register.
     pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
         self.switched.set(reg, value);
-        self.last_cpu = None; // translations of the old TTBR and ASID may be anywhere
+        self.tag.forget(); // translations of the old TTBR and ASID may be anywhere
     }
 
     /// Returns the FP/SIMD registers.
@@ -126,15 +125,6 @@ impl<P: Platform> Vcpu<P> {
     /// Returns the breakpoints and watchpoints, to change them.
     pub fn debug_mut(&mut self) -> &mut DebugState {
         &mut self.debug
-    }
-
-    /// Makes a virtual interrupt pending, for when the vCPU next runs.
-    pub fn inject_irq(
-        &mut self,
-        host: &P,
-        intid: Intid,
-    ) -> Result<(), <P::Inject as Inject>::Error> {
-        host.inject().inject(&mut self.pending, intid)
     }
 }
 

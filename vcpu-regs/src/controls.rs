@@ -2,6 +2,8 @@
 
 use bitflags::bitflags;
 
+use crate::{IccSre, IchHcr};
+
 bitflags! {
     /// `HCR_EL2`. Arm ARM (DDI 0487), `HCR_EL2`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -162,39 +164,20 @@ impl Cnthctl {
 }
 
 impl Cptr {
+    /// Returns the value, in the layout that `e2h` says, under which FP and SIMD trap or not.
+    pub const fn with_fp_trap(self, traps: bool, e2h: bool) -> Self {
+        let (bits, set) = if e2h {
+            (CptrE2h::FPEN.bits(), !traps)
+        } else {
+            (Self::TFP.bits(), traps)
+        };
+        let rest = self.bits() & !bits;
+        Self::from_bits_retain(if set { rest | bits } else { rest })
+    }
+
     /// Returns the register's value in the other layout.
     pub const fn from_e2h(value: CptrE2h) -> Self {
         Self::from_bits_retain(value.bits())
-    }
-}
-
-bitflags! {
-    /// `ICC_SRE_EL2`. GIC architecture (IHI 0069), `ICC_SRE_EL2`.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct IccSre: u64 {
-        /// The CPU interface is system registers.
-        const SRE = 1 << 0;
-        /// EL1 may use `ICC_SRE_EL1`.
-        const ENABLE = 1 << 3;
-        const _ = !0;
-    }
-}
-
-bitflags! {
-    /// `ICH_HCR_EL2`. GIC architecture (IHI 0069), `ICH_HCR_EL2`.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct IchHcr: u64 {
-        /// The virtual CPU interface is on.
-        const EN = 1 << 0;
-        /// Registers common to both groups trap (`ICC_CTLR_EL1`, `ICC_PMR_EL1`, ...).
-        const TC = 1 << 10;
-        /// Group 0 registers trap.
-        const TALL0 = 1 << 11;
-        /// Group 1 registers trap.
-        const TALL1 = 1 << 12;
-        /// `ICC_DIR_EL1` traps, where the CPU can (ICH_VTR_EL2.TDS).
-        const TDIR = 1 << 14;
-        const _ = !0;
     }
 }
 
@@ -210,7 +193,7 @@ macro_rules! format_bits {
 }
 pub(crate) use format_bits;
 
-format_bits!(Hcr Cptr CptrE2h Mdcr Cnthctl IccSre IchHcr);
+format_bits!(Hcr Cptr CptrE2h Mdcr Cnthctl);
 
 /// The EL2 words that hold while a guest is loaded; a host's own come back on `put`.
 ///
@@ -258,4 +241,20 @@ pub struct Controls {
     pub icc_sre: IccSre,
     /// `ICH_HCR_EL2`, with a GICv3 interface.
     pub ich_hcr: IchHcr,
+}
+
+impl Controls {
+    /// Returns the words that guests under one policy share: all but `HCR_EL2`, `VTCR_EL2`,
+    /// `VTTBR_EL2`, `CNTVOFF_EL2`, `VPIDR_EL2` and `VMPIDR_EL2`, which are 0.
+    pub fn shared(self) -> Self {
+        Self {
+            hcr: Hcr::empty(),
+            cntvoff: 0,
+            vpidr: 0,
+            vmpidr: 0,
+            vtcr: 0,
+            vttbr: 0,
+            ..self
+        }
+    }
 }

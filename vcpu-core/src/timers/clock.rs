@@ -52,6 +52,7 @@ impl Vm {
     #[must_use]
     pub fn with_physical_offset(mut self, ticks: u64) -> Self {
         self.clock.physical_offset = ticks;
+        self.renumber();
         self
     }
 
@@ -74,6 +75,7 @@ impl Vm {
         let now = now.min(self.clock.stopped_at.load(Acquire));
         let offset = now.wrapping_sub(count);
         self.clock.virtual_offset.store(offset, Release);
+        self.renumber();
     }
 
     /// Stops the virtual counter at `now`; returns whether it ran.
@@ -82,10 +84,12 @@ impl Vm {
     /// time passed: its virtual timers are as far from due as they were. The physical counter goes
     /// on.
     pub fn stop_clock(&self, now: u64) -> bool {
-        self.clock
-            .stopped_at
+        let stopped_at = &self.clock.stopped_at;
+        let ran = stopped_at
             .compare_exchange(RUNNING, now, Release, Acquire)
-            .is_ok()
+            .is_ok();
+        self.renumber();
+        ran
     }
 
     /// Lets the virtual counter go on at `now`, from where it stopped; returns whether it stood.
@@ -96,6 +100,7 @@ impl Vm {
             stopped_at => {
                 let passed = now.wrapping_sub(stopped_at);
                 self.clock.virtual_offset.fetch_add(passed, Release);
+                self.renumber();
                 true
             }
         }
@@ -105,11 +110,5 @@ impl Vm {
     #[inline(always)]
     pub fn is_clock_stopped(&self) -> bool {
         self.clock.stopped_at.load(Acquire) != RUNNING
-    }
-
-    /// Returns the host's counter when the guest's physical one is `cval`; where the host's will
-    /// not get there, its end.
-    pub(crate) fn on_host(&self, cval: u64) -> u64 {
-        cval.saturating_add(self.physical_offset())
     }
 }

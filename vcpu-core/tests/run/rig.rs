@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 
-use vcpu_core::{El2, Live, Policy, Vcpu, VcpuConfig, Vm};
+use vcpu_core::{El2, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
-    Cause, Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
+    Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
     inject::HcrLine,
     irq::LeavePending,
@@ -50,6 +50,15 @@ impl Watched<'_> {
 
     fn check(&self, features: Features) {
         assert_eq!(features, self.cpu.ids.features(), "not this CPU's features");
+    }
+
+    /// A guest may have less than the CPU.
+    fn check_granted(&self, features: Features) {
+        let all = self.cpu.ids.features();
+        for &reg in SwitchedReg::ALL {
+            let granted = reg.exists(features);
+            assert!(!granted || reg.exists(all), "{reg:?} is undefined");
+        }
     }
 
     fn check_fp(&self) {
@@ -130,14 +139,24 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.set_controls(controls, features) }
     }
+    unsafe fn set_guest(&self, controls: &Controls) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_guest(controls) };
+        self.log(Event::Controls(self.cpu.controls.get()));
+    }
+    unsafe fn set_cptr(&self, cptr: Cptr) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_cptr(cptr) };
+        self.log(Event::Controls(self.cpu.controls.get()));
+    }
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
-        self.check(features);
+        self.check_granted(features);
         self.log(Event::SaveSwitched);
         // SAFETY: values only.
         unsafe { self.cpu.save_switched(state, features) }
     }
     unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
-        self.check(features);
+        self.check_granted(features);
         self.log(Event::LoadSwitched);
         // SAFETY: values only.
         unsafe { self.cpu.load_switched(state, features) }
@@ -368,6 +387,19 @@ impl Guest {
         }
     }
 
+    /// Has its FP registers from the start, and both timers.
+    pub fn eager() -> Self {
+        let policy = Policy {
+            fp: Fp::Eager,
+            timers: Timers::PassThrough,
+            ..Policy::default()
+        };
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
     pub fn with_ids(ids: IdRegisters) -> Self {
         Self {
             ids,
@@ -487,12 +519,7 @@ pub const fn at_uart(esr: u64) -> Step<'static> {
 
 /// A synchronous exit before which the guest changed its registers.
 pub fn after<'s>(guest: &'s dyn Fn(&mut GuestFrame), esr: u64) -> Step<'s> {
-    let words = ExitWords {
-        cause: Cause::Synchronous,
-        esr: Esr(esr),
-        far: 0,
-        hpfar: 0,
-    };
+    let words = ExitWords::synchronous(Esr(esr), 0, 0);
     Step { guest, words }
 }
 
