@@ -3,6 +3,9 @@
 //! The timer's output is a level: it stays up until the guest sets the timer anew, which it does
 //! when it handles the interrupt. Between the two the physical interrupt must not come again.
 
+use vcpu_hal::inject::{Trigger, VirtualInterrupt};
+use vcpu_regs::Intid;
+
 /// What keeps the physical interrupt down until the guest has ended the virtual one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -40,6 +43,17 @@ pub struct Ended {
 }
 
 impl TimerDelivery {
+    /// Returns the virtual interrupt `intid` to inject, of the physical one `physical`.
+    pub const fn interrupt(self, intid: Intid, physical: Intid) -> VirtualInterrupt {
+        VirtualInterrupt {
+            trigger: match self {
+                Self::Mapped => Trigger::Hardware(physical),
+                Self::Active | Self::Masked => Trigger::Level,
+            },
+            ..VirtualInterrupt::edge(intid)
+        }
+    }
+
     /// Returns what to do when the physical interrupt has come, while the guest ran or between two
     /// runs, and the loaded vCPU's timer [is asserted](super::TimerState::is_asserted) or is not
     /// any more.

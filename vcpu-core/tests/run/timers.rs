@@ -5,7 +5,10 @@ use vcpu_core::{
     El2, Ended, Exit, Fired, LoadError, Policy, TimerDelivery, TimerKind, TimerPpis, TimerState,
     Timers, Vcpu, Vm,
 };
-use vcpu_hal::fake::{ScriptedCpu, Step};
+use vcpu_hal::{
+    fake::{ScriptedCpu, Step},
+    inject::Trigger,
+};
 use vcpu_regs::{Cnthctl, Gpr, GuestFrame, Hcr, Intid, SwitchedReg, SysReg, Timer, TimerCtl};
 
 use crate::rig::*;
@@ -426,6 +429,14 @@ fn a_fired_timer_is_quiet_until_the_guest_has_ended_its_interrupt() {
         };
         assert_eq!(delivery.fired(false), gone, "{delivery:?}");
     }
+    let of = |delivery: TimerDelivery| delivery.interrupt(Intid(20), Intid(27));
+    let mapped = of(TimerDelivery::Mapped);
+    assert_eq!(
+        (mapped.intid, mapped.trigger),
+        (Intid(20), Trigger::Hardware(Intid(27)))
+    );
+    assert_eq!(of(TimerDelivery::Active).trigger, Trigger::Level);
+    assert_eq!(of(TimerDelivery::Masked).trigger, Trigger::Level);
     assert_eq!(TimerDelivery::Mapped.ended(), Ended::default());
     assert_eq!(TimerDelivery::Mapped.active_on_load(true), Some(true));
     assert_eq!(TimerDelivery::Active.active_on_load(false), Some(false));
