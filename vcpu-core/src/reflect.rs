@@ -10,6 +10,7 @@ use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg, 
 use crate::{
     Call, Exit, Interrupts, Live, Mmio, Psci, SysRegAccess,
     exit::Conduit,
+    firmware::{NO_MIGRATION_NEEDED, NOT_SUPPORTED, PSCI_1_1, SMCCC_1_2},
     inject::{self, Bank, Vector},
 };
 
@@ -31,7 +32,7 @@ impl<C: Cpu> Bank for Loaded<'_, C> {
 
 impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     /// Does with `exit` what a correct machine would: an abort for a hole in memory, an undefined
-    /// instruction for what this guest has not got, the ID registers of the VM, nothing for a
+    /// instruction for what this guest has not got, the ID registers and timers of the VM, nothing for a
     /// hint or an interrupt, x0 = -1 for an unknown call.
     #[inline(always)]
     pub fn reflect<T>(&mut self, exit: Exit<T>) {
@@ -118,6 +119,10 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
             Ok(()) => return,
             Err(access) => access,
         };
+        let access = match self.emulate_timer(access) {
+            Ok(()) => return,
+            Err(access) => access,
+        };
         let interrupts = self.vcpu.policy.interrupts;
         let has_interface =
             interrupts == Interrupts::PassThrough || <P::Inject as Inject>::HAS_INTERFACE;
@@ -183,16 +188,8 @@ fn emulated(reg: SysReg, ids: &IdRegisters, has_interface: bool) -> Option<Emula
     }
 }
 
-/// PSCI_VERSION: 1.1.
-const PSCI_1_1: u64 = 0x1_0001;
-/// MIGRATE_INFO_TYPE: the trusted OS does not mind where the CPUs are.
-const NO_MIGRATION_NEEDED: u64 = 2;
 const SMCCC_VERSION: FunctionId = FunctionId(0x8000_0000);
 const SMCCC_ARCH_FEATURES: FunctionId = FunctionId(0x8000_0001);
-/// SMCCC_VERSION: 1.2.
-const SMCCC_1_2: u64 = 0x1_0002;
-/// The answer of SMCCC to a function that is not there.
-const NOT_SUPPORTED: u64 = !0;
 
 /// Returns whether PSCI_FEATURES says yes: what is mandatory in PSCI 1.1, and SMCCC_VERSION.
 fn is_offered(function: FunctionId) -> bool {

@@ -41,6 +41,8 @@ pub enum LoadError {
     },
     /// The VM's ID registers promise what this CPU lacks: see [`Vm::narrow`].
     Lacks(IdExcess),
+    /// The VM's clock is stopped: [`Vm::start_clock`] comes first.
+    ClockStopped,
     /// The CPU's index is not below [`MAX_CPUS`](crate::MAX_CPUS), up to which VMIDs are given out.
     CpuIndex(usize),
 }
@@ -66,7 +68,7 @@ pub(crate) struct Prepared {
 struct Origin {
     /// [`El2::host_words`], which tells the CPU too; 0 is none's.
     host: u64,
-    /// [`Vm::number`].
+    /// [`Vm::number`], which tells the clock's settings too.
     vm: u64,
 }
 
@@ -96,7 +98,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         }
         let of = Origin {
             host: el2.host_words,
-            vm: vm.number,
+            vm: vm.number(),
         };
         if vcpu.prepared.of != of {
             prepare(vcpu, el2, vm, of)?;
@@ -283,6 +285,9 @@ fn prepare<P: Platform, C: Cpu>(
     vm: &Vm,
     of: Origin,
 ) -> Result<(), LoadError> {
+    if vm.is_clock_stopped() {
+        return Err(LoadError::ClockStopped);
+    }
     check(el2, vm)?;
     vcpu.registers
         .bind(el2.ids().has_a32_el0() && vm.ids.has_a32_el0());
@@ -293,7 +298,8 @@ fn prepare<P: Platform, C: Cpu>(
         has_fp,
         midr: vm.ids.midr(),
         mpidr: vcpu.mpidr,
-        counter_offset: vm.counter_offset,
+        counter_offset: vm.counter_offset(),
+        has_physical_offset: vm.physical_offset() != 0,
     };
     let host = &el2.host_controls;
     let mut controls = vcpu.policy.controls(el2.ids(), host, &vm.stage2, identity);

@@ -6,7 +6,9 @@ use vcpu_hal::{Cpu, Inject, Platform};
 use vcpu_regs::{DebugState, Esr, FpState, SwitchedReg, SwitchedState};
 use vcpu_stage2::VcpuTag;
 
-use crate::{El2, Live, LoadError, Policy, Registers, Vm, number, residency::Prepared};
+use crate::{
+    El2, Live, LoadError, Policy, Registers, Vm, number, residency::Prepared, timers::HeldTimers,
+};
 
 /// What a vCPU starts from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,6 +31,7 @@ pub struct Vcpu<P: Platform> {
     pub(crate) pending: <P::Inject as Inject>::State,
     /// The syndrome of an SError that waits until the guest unmasks it.
     pub(crate) pending_serror: Option<Esr>,
+    pub(crate) held_timers: HeldTimers,
     pub(crate) mpidr: u64,
     pub(crate) policy: Policy,
     pub(crate) prepared: Prepared,
@@ -51,12 +54,25 @@ impl<P: Platform> Vcpu<P> {
             debug: DebugState::default(),
             pending: Default::default(),
             pending_serror: None,
+            held_timers: HeldTimers::default(),
             mpidr: config.mpidr & Self::MPIDR_FIELDS | 1 << 31,
             policy: config.policy,
             prepared: Prepared::default(),
             fp_is_live: false,
             tag: VcpuTag::new(number::fresh() as u32),
         }
+    }
+
+    /// Puts every register to what it is after a reset. Who it is, its policy and its pending
+    /// interrupts stay.
+    pub(crate) fn reset(&mut self) {
+        self.registers.reset();
+        self.switched = SwitchedState::default();
+        self.fp = FpState::default();
+        self.debug = DebugState::default();
+        self.pending_serror = None;
+        self.held_timers = HeldTimers::default();
+        self.tag.forget(); // translations of the old TTBR and ASID may be anywhere
     }
 
     /// Makes the guest's state live on this CPU, until the result is dropped or

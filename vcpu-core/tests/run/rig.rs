@@ -203,6 +203,10 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.invalidate(step) }
     }
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        // SAFETY: values only.
+        unsafe { self.cpu.firmware_call(x) }
+    }
     unsafe fn gic_acknowledge(&self) -> Intid {
         self.log(Event::Acknowledge);
         // SAFETY: values only.
@@ -363,6 +367,8 @@ pub struct Guest {
     pub pstate: u64,
     pub daif: u64,
     pub host: Controls,
+    /// What its physical counter lags behind.
+    pub physical_offset: u64,
 }
 
 impl Default for Guest {
@@ -374,6 +380,7 @@ impl Default for Guest {
             pstate: EL1H,
             daif: 0,
             host: host_controls(),
+            physical_offset: 0,
         }
     }
 }
@@ -442,7 +449,8 @@ impl Guest {
             log: &log,
         };
         let mut el2 = El2::enable_on(watched, host).unwrap();
-        let vm = Vm::with(&el2, stage2(1), self.extensions);
+        let vm =
+            Vm::with(&el2, stage2(1), self.extensions).with_physical_offset(self.physical_offset);
         let mut vcpu = self.vcpu();
         let mut live = vcpu.load(&mut el2, &vm).unwrap();
         test(&mut live, watched);
