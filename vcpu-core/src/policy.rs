@@ -49,7 +49,7 @@ pub enum Interrupts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Timers {
-    /// Accesses trap, for the host to emulate.
+    /// Accesses trap, and [`reflect`](crate::Live::reflect) emulates it.
     #[default]
     Virtual,
     /// The guest.
@@ -98,6 +98,8 @@ pub(crate) struct Identity {
     pub granted: Features,
     /// Whether it has FP and SIMD.
     pub has_fp: bool,
+    /// The physical counter is not the host's either: reads of it trap, where the timer does.
+    pub has_physical_offset: bool,
 }
 
 impl Policy {
@@ -150,7 +152,7 @@ impl Policy {
                 | Mdcr::TDRA
                 | Mdcr::TPMS
                 | Mdcr::TTRF,
-            cnthctl: self.cnthctl(e2h, host.cnthctl),
+            cnthctl: self.cnthctl(e2h, host.cnthctl, identity.has_physical_offset),
             hstr: 0,
             cntvoff: identity.counter_offset,
             vpidr: identity.midr,
@@ -189,8 +191,9 @@ impl Policy {
         }
     }
 
-    fn cnthctl(&self, e2h: bool, host: Cnthctl) -> Cnthctl {
+    fn cnthctl(&self, e2h: bool, host: Cnthctl, has_physical_offset: bool) -> Cnthctl {
         let granted = match self.timers {
+            Timers::Virtual if has_physical_offset => Cnthctl::empty(),
             Timers::Virtual => Cnthctl::EL1PCTEN,
             Timers::PassThrough => Cnthctl::EL1PCTEN | Cnthctl::EL1PCEN,
         };

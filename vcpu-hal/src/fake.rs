@@ -77,6 +77,10 @@ pub struct ScriptedCpu<'s> {
     pub hcr_in_guest: Cell<Hcr>,
     /// How many steps of invalidations were executed.
     pub invalidations: Cell<u32>,
+    /// The arguments of the last call to firmware.
+    pub firmware_call: Cell<Option<[u64; 18]>>,
+    /// What firmware makes of arguments; it answers NOT_SUPPORTED to begin with.
+    pub firmware: Cell<fn(&mut [u64; 18])>,
     /// The INTID that the next acknowledge returns; 1023 is none.
     pub pending: Cell<Intid>,
     /// The registers of the virtual CPU interface; `ICH_VTR_EL2` says there are four list registers
@@ -138,6 +142,9 @@ impl IchRegisters {
     }
 }
 
+/// SErrors are masked.
+const PSTATE_A: u64 = 1 << 8;
+
 /// D, A, I and F.
 const ALL_MASKED: u64 = 0x3c0;
 
@@ -165,6 +172,8 @@ impl<'s> ScriptedCpu<'s> {
             fp: RefCell::default(),
             hcr_in_guest: Cell::default(),
             invalidations: Cell::new(0),
+            firmware_call: Cell::new(None),
+            firmware: Cell::new(|x| x[0] = u64::MAX),
             pending: Cell::new(Intid(1023)),
             ich: RefCell::default(),
             script: Cell::new(script),
@@ -239,18 +248,21 @@ unsafe impl Cpu for ScriptedCpu<'_> {
             ALL_MASKED,
             "entered with interrupts unmasked"
         );
-        assert!(
-            hcr.guest.contains(Hcr::VM | Hcr::AMO | Hcr::RW),
-            "{:?}",
-            hcr.guest
-        );
-        assert!(!hcr.guest.contains(Hcr::TGE), "{:?}", hcr.guest);
+        let in_guest = hcr.guest();
+        let needed = Hcr::VM | Hcr::AMO | Hcr::RW;
+        assert!(in_guest.contains(needed), "{in_guest:?}");
+        assert!(!in_guest.contains(Hcr::TGE), "{in_guest:?}");
         assert_eq!(
-            self.controls.get().hcr,
-            hcr.host,
+            self.controls.get().hcr - Hcr::VSE,
+            hcr.host(),
             "another HCR_EL2 than the host's"
         );
-        self.hcr_in_guest.set(hcr.guest);
+        let pending = self.controls.get().hcr & Hcr::VSE;
+        self.hcr_in_guest.set(in_guest | pending);
+        if frame.pstate & PSTATE_A == 0 {
+            // SAFETY: values only.
+            unsafe { self.set_virtual_serror(false) }; // the guest takes it
+        }
         (step.guest)(frame);
         step.words
     }
@@ -273,6 +285,16 @@ unsafe impl Cpu for ScriptedCpu<'_> {
             vttbr: controls.vttbr,
             ..self.controls.get()
         });
+    }
+
+    unsafe fn virtual_serror(&self) -> bool {
+        self.controls.get().hcr.contains(Hcr::VSE)
+    }
+
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        let mut controls = self.controls.get();
+        controls.hcr.set(Hcr::VSE, pending);
+        self.controls.set(controls);
     }
 
     unsafe fn set_cptr(&self, cptr: Cptr) {
@@ -316,6 +338,11 @@ unsafe impl Cpu for ScriptedCpu<'_> {
 
     unsafe fn invalidate(&self, _: InvalidateStep) {
         self.invalidations.set(self.invalidations.get() + 1);
+    }
+
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        self.firmware_call.set(Some(*x));
+        (self.firmware.get())(x);
     }
 
     unsafe fn gic_acknowledge(&self) -> Intid {

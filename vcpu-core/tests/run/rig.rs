@@ -123,7 +123,7 @@ unsafe impl Cpu for Watched<'_> {
             frame.pstate
         );
         self.log(Event::Enter(Controls {
-            hcr: hcr.guest,
+            hcr: hcr.guest() | self.cpu.controls.get().hcr & Hcr::VSE,
             ..self.cpu.controls.get()
         }));
         // SAFETY: values only.
@@ -144,6 +144,14 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.set_guest(controls) };
         self.log(Event::Controls(self.cpu.controls.get()));
+    }
+    unsafe fn virtual_serror(&self) -> bool {
+        // SAFETY: values only.
+        unsafe { self.cpu.virtual_serror() }
+    }
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_virtual_serror(pending) };
     }
     unsafe fn set_cptr(&self, cptr: Cptr) {
         // SAFETY: values only.
@@ -203,6 +211,10 @@ unsafe impl Cpu for Watched<'_> {
         self.log(Event::Invalidate(step));
         // SAFETY: values only.
         unsafe { self.cpu.invalidate(step) }
+    }
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        // SAFETY: values only.
+        unsafe { self.cpu.firmware_call(x) }
     }
     unsafe fn gic_acknowledge(&self) -> Intid {
         self.log(Event::Acknowledge);
@@ -373,6 +385,8 @@ pub struct Guest {
     pub pstate: u64,
     pub daif: u64,
     pub host: Controls,
+    /// What its physical counter lags behind.
+    pub physical_offset: u64,
 }
 
 impl Default for Guest {
@@ -384,6 +398,7 @@ impl Default for Guest {
             pstate: EL1H,
             daif: 0,
             host: host_controls(),
+            physical_offset: 0,
         }
     }
 }
@@ -452,7 +467,8 @@ impl Guest {
             log: &log,
         };
         let mut el2 = El2::enable_on(watched, host).unwrap();
-        let vm = Vm::with(&el2, stage2(1), self.extensions);
+        let vm =
+            Vm::with(&el2, stage2(1), self.extensions).with_physical_offset(self.physical_offset);
         let mut vcpu = self.vcpu();
         let mut live = vcpu.load(&mut el2, &vm).unwrap();
         test(&mut live, watched);
