@@ -14,7 +14,7 @@ use vcpu_regs::{IccSre, IchHcr, IchReg, IchVmcr, Intid};
 
 use super::{CpuInterface, Inject, Lines, Status, VirtualInterrupt};
 use crate::Cpu;
-use interface::SystemRegisters;
+use interface::{SystemRegisters, VirtualInterface};
 
 pub use queue::{Queue, QueueError};
 
@@ -104,7 +104,17 @@ impl Inject for ListRegisters {
         Lines::default() // the hardware's own are in ICH_*
     }
 
-    fn load<C: Cpu>(&self, cpu: &C, state: &mut ListState) {
+    fn wakes(&self, state: &ListState) -> bool {
+        state.queue.has_takable(state.vmcr)
+    }
+
+    fn wakes_loaded<C: Cpu>(&self, cpu: &C, state: &mut ListState) -> bool {
+        let hardware = Self::interface(cpu);
+        state.queue.sync(&hardware);
+        state.queue.has_takable(hardware.vmcr())
+    }
+
+    fn load<C: Cpu>(&self, cpu: &C, state: &mut ListState, _: usize) {
         let hardware = Self::interface(cpu);
         // The interface that the guest finds is system registers; a host that lets its EL1 have
         // others is told of by `ICC_SRE_EL1`, which nothing at EL2 depends on.
