@@ -11,7 +11,7 @@ use crate::Cpu;
 
 pub use interrupt::{Group, Status, Trigger, VirtualInterrupt};
 pub use line::{HcrLine, IntidTooLarge, Pending};
-pub use list::{ListRegisters, ListState, QueueError};
+pub use list::{ListRegisters, ListRegistersV2, ListState, QueueError};
 pub use recorder::{Recorder, Recording};
 
 /// The interrupt lines into a guest's CPU, as `HCR_EL2.VI` and `VF` drive them.

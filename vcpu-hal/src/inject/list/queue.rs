@@ -232,7 +232,8 @@ fn template(interrupt: VirtualInterrupt) -> Result<ListRegister, QueueError> {
     }
     let plain = ListRegister::new(intid, priority, group == Group::One);
     match trigger {
-        Trigger::Edge | Trigger::SentBy(_) => Ok(plain),
+        Trigger::Edge => Ok(plain),
+        Trigger::SentBy(cpu) => Ok(plain.with_sender(cpu)),
         Trigger::Level => Ok(plain.with_end_reported()),
         Trigger::Hardware(physical) => plain
             .with_hardware(physical)
