@@ -104,31 +104,29 @@ unsafe impl Cpu for El2Cpu {
         // SAFETY: the caller has EL2, the masks, the controls and the PSTATE; `frame` is borrowed
         // for the call.
         let syndrome = unsafe { switch::enter(frame, hcr.guest.bits(), hcr.host.bits(), vectors) };
-        let mut words = ExitWords {
-            cause: Cause::Synchronous,
-            esr: Esr(0),
+        let words = |cause, esr| ExitWords {
+            cause,
+            esr: Esr(esr),
             far: 0,
             hpfar: 0,
         };
         // Most exits have a class without addresses: one test for those, and the interrupts
         // after it.
         if syndrome & 1 << 31 == 0 {
-            words.esr = Esr(syndrome);
-        } else if syndrome >> 63 == 0 {
-            words.esr = Esr(syndrome);
-            words.far = FAR_EL2.get();
-            words.hpfar = HPFAR_EL2.get();
-        } else {
-            match syndrome {
-                switch::IRQ => words.cause = Cause::Irq,
-                switch::FIQ => words.cause = Cause::Fiq,
-                _ => {
-                    words.cause = Cause::SError;
-                    words.esr = Esr(ESR_EL2.get());
-                }
-            }
+            return words(Cause::Synchronous, syndrome);
         }
-        words
+        if syndrome >> 63 == 0 {
+            return ExitWords {
+                far: FAR_EL2.get(),
+                hpfar: HPFAR_EL2.get(),
+                ..words(Cause::Abort, syndrome)
+            };
+        }
+        match syndrome {
+            switch::IRQ => words(Cause::Irq, 0),
+            switch::FIQ => words(Cause::Fiq, 0),
+            _ => words(Cause::SError, ESR_EL2.get()),
+        }
     }
 
     #[inline(always)]

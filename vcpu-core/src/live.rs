@@ -3,10 +3,11 @@
 use core::ops::{Deref, DerefMut};
 
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
-use vcpu_regs::{Esr, Hcr, Intid, Invalidate, SwitchedReg};
+use vcpu_regs::{Hcr, Invalidate, SwitchedReg};
 
 use crate::{
     El2, Exit, Registers, Vcpu, Vm,
+    exit::Often,
     residency::{self, use_fp},
 };
 
@@ -44,56 +45,52 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         if self.vcpu.pending_serror.is_some() {
             self.deliver_serror();
         }
-        self.run_once(|live, esr| {
-            if esr.class() == FP && !live.vcpu.fp_is_live {
-                use_fp(live.vcpu, live.el2);
-                return live.run_once(|live, esr| Exit::seldom(&live.vcpu.registers, esr));
+        loop {
+            let El2 { cpu, host, .. } = &*self.el2;
+            let frame = &mut self.vcpu.registers.frame;
+            let daif = cpu.mask_interrupts();
+            let mut hcr = self.hcr;
+            if !P::Inject::LINES_KEEP {
+                hcr.guest |= host.inject().lines(&self.vcpu.pending).hcr();
             }
-            Exit::seldom(&live.vcpu.registers, esr)
-        })
-    }
-
-    /// Enters the guest once; `rest` decodes what guests do not often do.
-    #[inline(always)]
-    fn run_once(&mut self, rest: impl FnOnce(&mut Self, Esr) -> ExitOf<P>) -> ExitOf<P> {
-        let El2 { cpu, host, .. } = &*self.el2;
-        let frame = &mut self.vcpu.registers.frame;
-        let daif = cpu.mask_interrupts();
-        let mut hcr = self.hcr;
-        if !P::Inject::LINES_KEEP {
-            hcr.guest |= host.inject().lines(&self.vcpu.pending).hcr();
-        }
-        // SAFETY: `load` found EL2 on its own stack and put the guest's controls in force, whose
-        // stage 2 its maker promised to the guest; interrupts are masked; `Registers` lets no
-        // PSTATE in that leads elsewhere than EL0 or EL1, and exits from there bring none;
-        // `Policy::controls` sets VM, AMO and RW, keeps E2H, and leaves TGE clear.
-        let words = unsafe { cpu.enter(frame, hcr, self.vectors) };
-        match words.cause {
-            Cause::Synchronous if words.is_abort_class() => {
-                cpu.restore_interrupts(daif);
-                Exit::abort(&self.vcpu.registers, words)
-            }
-            Cause::Synchronous => {
-                cpu.restore_interrupts(daif);
-                Exit::instruction(
-                    self,
-                    |live| &live.vcpu.registers,
-                    words.esr,
-                    |live| rest(live, words.esr),
-                )
-            }
-            Cause::Irq => {
-                let token = host.fetch_irq().fetch(cpu);
-                cpu.restore_interrupts(daif);
-                Exit::Irq(token)
-            }
-            Cause::Fiq => {
-                cpu.restore_interrupts(daif);
-                Exit::Fiq
-            }
-            Cause::SError => {
-                cpu.restore_interrupts(daif);
-                Exit::serror(words.esr)
+            // SAFETY: `load` found EL2 on its own stack and put the guest's controls in force, whose
+            // stage 2 its maker promised to the guest; interrupts are masked; `Registers` lets no
+            // PSTATE in that leads elsewhere than EL0 or EL1, and exits from there bring none;
+            // `Policy::controls` sets VM, AMO and RW, keeps E2H, and leaves TGE clear.
+            let words = unsafe { cpu.enter(frame, hcr, self.vectors) };
+            match words.cause {
+                Cause::Abort => {
+                    cpu.restore_interrupts(daif);
+                    return Exit::abort(&self.vcpu.registers, words);
+                }
+                Cause::Synchronous => {
+                    cpu.restore_interrupts(daif);
+                    let (registers, esr) = (&self.vcpu.registers, words.esr);
+                    return match Often::of(esr) {
+                        Often::Wait => Exit::wait(registers, esr),
+                        Often::SysReg => Exit::sysreg(registers, esr),
+                        Often::Hvc => Exit::hvc(registers, esr),
+                        Often::Seldom if esr.class() == FP && self.vcpu.waits_for_fp() => {
+                            use_fp(self.vcpu, self.el2);
+                            continue;
+                        }
+                        Often::Seldom => Exit::seldom(registers, esr),
+                    };
+                }
+                Cause::Irq => {
+                    host.inject().interrupted(cpu, &mut self.vcpu.pending);
+                    let token = host.fetch_irq().fetch(cpu);
+                    cpu.restore_interrupts(daif);
+                    return Exit::Irq(token);
+                }
+                Cause::Fiq => {
+                    cpu.restore_interrupts(daif);
+                    return Exit::Fiq;
+                }
+                Cause::SError => {
+                    cpu.restore_interrupts(daif);
+                    return Exit::serror(words.esr);
+                }
             }
         }
     }
@@ -109,22 +106,6 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     /// Returns the VM it runs for.
     pub fn vm(&self) -> &'a Vm {
         self.vm
-    }
-
-    /// Makes a virtual interrupt pending, for the next run.
-    pub fn inject_irq(&mut self, intid: Intid) -> Result<(), <P::Inject as Inject>::Error> {
-        let done = self.el2.host.inject().inject(&mut self.vcpu.pending, intid);
-        self.note_lines();
-        done
-    }
-
-    /// Takes a virtual interrupt back.
-    pub fn retract_irq(&mut self, intid: Intid) {
-        self.el2
-            .host
-            .inject()
-            .retract(&mut self.vcpu.pending, intid);
-        self.note_lines();
     }
 
     /// Takes the lines over into what entries are made with, where they keep until the next call.
@@ -146,12 +127,11 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
 
     /// Replaces a system register of the guest.
     pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
+        self.vcpu.switched.set(reg, value);
         if reg.exists(self.el2.granted) {
-            // SAFETY: at EL2, as `load` found; the CPU has the register, and while the guest is
-            // loaded it is the guest's.
+            // SAFETY: at EL2, as `load` found; what is granted, the CPU has, and while the guest
+            // is loaded it is the guest's.
             unsafe { self.el2.cpu.write_switched(reg, value) };
-        } else {
-            self.vcpu.switched.set(reg, value);
         }
     }
 }

@@ -95,14 +95,18 @@ pub(crate) struct Identity {
     pub counter_offset: u64,
     /// What of the CPU's features is switched for it.
     pub granted: Features,
+    /// Whether it has FP and SIMD.
+    pub has_fp: bool,
 }
 
 impl Policy {
     /// Returns what of the state of a CPU with `features` belongs to a guest that is `shown` these.
     pub(crate) fn granted(&self, features: Features, shown: Features) -> Features {
-        let mut granted = features.granted(shown);
-        granted.physical_timer = self.timers == Timers::PassThrough;
-        granted
+        let granted = features.granted(shown);
+        match self.timers {
+            Timers::Virtual => granted.without_physical_timer(),
+            Timers::PassThrough => granted,
+        }
     }
 
     /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host`.
@@ -119,7 +123,7 @@ impl Policy {
     ) -> Controls {
         let e2h = host.hcr.contains(Hcr::E2H);
         let features = ids.features();
-        let pass_through = self.interrupts == Interrupts::PassThrough && features.gicv3;
+        let pass_through = self.interrupts == Interrupts::PassThrough && features.gicv3();
         let granted = identity.granted;
         let hfg = hfg(granted);
         Controls {
@@ -129,7 +133,7 @@ impl Policy {
             } else {
                 Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM
             }
-            .with_fp_trap(self.fp == Fp::Lazy, e2h),
+            .with_fp_trap(self.fp == Fp::Lazy || !identity.has_fp, e2h),
             // HPMN stays the host's: 0 is reserved without FEAT_HPMN0. The profiling and trace
             // buffers (E2PB, E2TB) are EL2's.
             mdcr: host.mdcr & Mdcr::HPMN
@@ -147,7 +151,7 @@ impl Policy {
             vmpidr: identity.mpidr,
             vtcr: stage2.vtcr().bits(),
             vttbr: stage2.vttbr().bits(),
-            hcrx: match granted.tcr2 {
+            hcrx: match granted.tcr2() {
                 true => Hcrx::TCR2_EN.bits(),
                 false => 0,
             },
@@ -214,7 +218,7 @@ impl Policy {
         if stage2.needs_force_write_back() {
             hcr |= Hcr::FWB;
         }
-        if ids.has_pauth() {
+        if granted.pauth() {
             hcr |= Hcr::API | Hcr::APK;
         }
         if ids.has_lor() {
@@ -223,12 +227,12 @@ impl Policy {
         if ids.has_ras() {
             hcr |= Hcr::TERR;
         }
-        if granted.mte {
+        if granted.mte() {
             hcr |= Hcr::ATA;
         } else if ids.has_mte() {
             hcr |= Hcr::TID5;
         }
-        if granted.scxtnum {
+        if granted.scxtnum() {
             hcr |= Hcr::EN_SCXT;
         }
         hcr
@@ -237,7 +241,7 @@ impl Policy {
 
 /// Returns HFGRTR_EL2, which is HFGWTR_EL2 too.
 fn hfg(granted: Features) -> u64 {
-    let indirection = if granted.s1pie { HFG_PIR } else { 0 };
-    let overlays = if granted.s1poe { HFG_POR } else { 0 };
+    let indirection = if granted.s1pie() { HFG_PIR } else { 0 };
+    let overlays = if granted.s1poe() { HFG_POR } else { 0 };
     indirection | overlays
 }

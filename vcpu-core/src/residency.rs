@@ -3,8 +3,8 @@
 //! A load that follows another of the same kind in [`Turns`](crate::Turns) writes only what
 //! differs; what must be computed is kept in the vCPU ([`Prepared`]).
 
-use vcpu_hal::{Cpu, HcrSwitch, Platform};
-use vcpu_regs::{Controls, Features, GranuleSupport, Hcr, IdRegisters, Invalidate, Vtcr};
+use vcpu_hal::{Cpu, HcrSwitch, Inject, Platform};
+use vcpu_regs::{Controls, Features, GranuleSupport, Hcr, IdExcess, IdRegisters, Invalidate, Vtcr};
 use vcpu_stage2::Before;
 
 use crate::{El2, Fp, Live, Vcpu, Vm, el2::Residency, number, policy::Identity};
@@ -39,6 +39,8 @@ pub enum LoadError {
         /// Bits that `VTCR_EL2.VS` says count.
         counted: u8,
     },
+    /// The VM's ID registers promise what this CPU lacks: see [`Vm::narrow`].
+    Lacks(IdExcess),
     /// The CPU's index is not below [`MAX_CPUS`](crate::MAX_CPUS), up to which VMIDs are given out.
     CpuIndex(usize),
 }
@@ -51,6 +53,8 @@ pub(crate) struct Prepared {
     hcr: Hcr,
     /// What of the CPU's state is the guest's.
     granted: Features,
+    /// Whether the guest has FP and SIMD.
+    pub(crate) has_fp: bool,
     /// What they were made of.
     of: Origin,
     /// Names what guests under one policy share of `controls`: equal where that is.
@@ -73,6 +77,7 @@ impl Default for Prepared {
             controls: Controls::default(),
             hcr: Hcr::empty(),
             granted: IdRegisters::default().features(),
+            has_fp: false,
             of: Origin { host: 0, vm: 0 },
             kind: 0,
         }
@@ -106,6 +111,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         // SAFETY: `arrive` found EL2, which has what is granted. `Live` keeps `el2`, so nothing
         // else uses EL1 here.
         unsafe { el2.cpu.load_switched(&vcpu.switched, el2.granted) };
+        el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
         vcpu.fp_is_live = false;
         let vectors = el2.cpu.vectors();
         let mut live = Self {
@@ -118,7 +124,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         if let Some(what) = before {
             invalidate(live.el2, hcr, what);
         }
-        if live.vcpu.policy.fp == Fp::Eager {
+        if live.vcpu.policy.fp == Fp::Eager && live.vcpu.prepared.has_fp {
             load_fp(live.vcpu, live.el2);
         }
         live.arm_debug();
@@ -165,6 +171,7 @@ impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
         let El2 { cpu, granted, .. } = &*self.el2;
         // SAFETY: at EL2, which has what is granted, as `load` found.
         unsafe { cpu.save_switched(&mut self.vcpu.switched, *granted) };
+        self.el2.host.inject().put(cpu, &mut self.vcpu.pending);
         if self.vcpu.fp_is_live {
             put_fp(self.vcpu, self.el2);
         }
@@ -277,10 +284,13 @@ fn prepare<P: Platform, C: Cpu>(
     of: Origin,
 ) -> Result<(), LoadError> {
     check(el2, vm)?;
-    vcpu.registers.bind(el2.ids().has_a32_el0());
+    vcpu.registers
+        .bind(el2.ids().has_a32_el0() && vm.ids.has_a32_el0());
     let granted = vcpu.policy.granted(el2.features, vm.ids.features());
+    let has_fp = vm.ids.has_fp();
     let identity = Identity {
         granted,
+        has_fp,
         midr: vm.ids.midr(),
         mpidr: vcpu.mpidr,
         counter_offset: vm.counter_offset,
@@ -294,6 +304,7 @@ fn prepare<P: Platform, C: Cpu>(
         controls,
         hcr,
         granted,
+        has_fp,
         of,
         kind: if is_of_last_kind {
             el2.kind
@@ -339,6 +350,9 @@ fn check<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, vm: &Vm) -> Result<(), LoadEr
     }
     if vm.stage2.needs_force_write_back() && !model.has_force_write_back() {
         return Err(LoadError::NoForceWriteBack);
+    }
+    if let Some(excess) = vm.excess(el2) {
+        return Err(LoadError::Lacks(excess));
     }
     if vm.stage2.vmid().is_none() {
         let given = el2.vmids.ok_or(LoadError::NoVmid)?.bits();

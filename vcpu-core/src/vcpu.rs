@@ -3,7 +3,7 @@
 use core::ops::{Deref, DerefMut};
 
 use vcpu_hal::{Cpu, Inject, Platform};
-use vcpu_regs::{DebugState, Esr, FpState, Intid, SwitchedReg, SwitchedState};
+use vcpu_regs::{DebugState, Esr, FpState, SwitchedReg, SwitchedState};
 use vcpu_stage2::VcpuTag;
 
 use crate::{El2, Live, LoadError, Policy, Registers, Vm, number, residency::Prepared};
@@ -70,6 +70,11 @@ impl<P: Platform> Vcpu<P> {
         Live::load(self, el2, vm)
     }
 
+    /// Returns whether a trapped use of FP is the first since the load.
+    pub(crate) fn waits_for_fp(&self) -> bool {
+        self.prepared.has_fp && !self.fp_is_live
+    }
+
     /// Returns the MPIDR_EL1 that the guest reads.
     pub fn mpidr(&self) -> u64 {
         self.mpidr
@@ -109,15 +114,6 @@ impl<P: Platform> Vcpu<P> {
     /// Returns the breakpoints and watchpoints, to change them.
     pub fn debug_mut(&mut self) -> &mut DebugState {
         &mut self.debug
-    }
-
-    /// Makes a virtual interrupt pending, for when the vCPU next runs.
-    pub fn inject_irq(
-        &mut self,
-        host: &P,
-        intid: Intid,
-    ) -> Result<(), <P::Inject as Inject>::Error> {
-        host.inject().inject(&mut self.pending, intid)
     }
 }
 

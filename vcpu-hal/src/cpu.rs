@@ -38,7 +38,7 @@ pub struct HcrSwitch {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u64)]
 pub enum Cause {
-    /// A synchronous exception: the syndrome says which.
+    /// A synchronous exception of a class that has no addresses: the syndrome says which.
     Synchronous = 0,
     /// A physical IRQ is pending.
     Irq = 1,
@@ -46,11 +46,13 @@ pub enum Cause {
     Fiq = 2,
     /// A physical SError was taken.
     SError = 3,
+    /// A synchronous exception of a class that has addresses: an abort, a watchpoint.
+    Abort = 4,
 }
 
 /// What the hardware captured when the guest was left, read once.
 ///
-/// FAR and HPFAR mean something only for an abort.
+/// FAR and HPFAR mean something only for [`Cause::Abort`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ExitWords {
@@ -65,11 +67,19 @@ pub struct ExitWords {
 }
 
 impl ExitWords {
-    /// Returns whether the class is among those that have addresses: from 0x20 up, which one bit
-    /// tells. FAR and HPFAR are not captured for the others.
-    #[inline(always)]
-    pub const fn is_abort_class(&self) -> bool {
-        self.esr.class() & 0x20 != 0
+    /// Returns the words of a synchronous exit.
+    pub const fn synchronous(esr: Esr, far: u64, hpfar: u64) -> Self {
+        // Classes from 0x20 up have addresses.
+        let cause = match esr.class() & 0x20 {
+            0 => Cause::Synchronous,
+            _ => Cause::Abort,
+        };
+        Self {
+            cause,
+            esr,
+            far,
+            hpfar,
+        }
     }
 }
 

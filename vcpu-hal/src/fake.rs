@@ -30,15 +30,9 @@ impl Step<'static> {
 
     /// Returns an abort that changes nothing in the guest.
     pub const fn fault(esr: u64, far: u64, hpfar: u64) -> Self {
-        let words = ExitWords {
-            cause: Cause::Synchronous,
-            esr: Esr(esr),
-            far,
-            hpfar,
-        };
         Self {
             guest: &|_| (),
-            words,
+            words: ExitWords::synchronous(Esr(esr), far, hpfar),
         }
     }
 

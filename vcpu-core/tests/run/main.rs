@@ -16,6 +16,7 @@ mod injection;
 mod interrupts;
 mod masks;
 mod mmio;
+mod narrow;
 mod residency;
 mod system;
 mod translations;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use vcpu_core::{El2, Extensions, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
-    Cause, Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
+    Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
     inject::HcrLine,
     irq::LeavePending,
@@ -532,12 +532,7 @@ pub const fn at_uart(esr: u64) -> Step<'static> {
 
 /// A synchronous exit before which the guest changed its registers.
 pub fn after<'s>(guest: &'s dyn Fn(&mut GuestFrame), esr: u64) -> Step<'s> {
-    let words = ExitWords {
-        cause: Cause::Synchronous,
-        esr: Esr(esr),
-        far: 0,
-        hpfar: 0,
-    };
+    let words = ExitWords::synchronous(Esr(esr), 0, 0);
     Step { guest, words }
 }
 

@@ -48,11 +48,11 @@ impl Trap {
     /// Returns whether a CPU with `features`, which has the register, has the control.
     pub const fn exists(self, features: Features) -> bool {
         match self {
-            Self::HcrxClear(_) => features.hcx,
-            Self::IchHcr(_) | Self::IccSreClear(_) => features.gicv3,
-            Self::Mpam2(_) | Self::Mpam2Clear(_) => features.mpam,
-            Self::Hfg(_) | Self::Hdfg(_) | Self::Hfgi(_) => features.fgt,
-            Self::Hfg2(_) | Self::Hdfg2(_) => features.fgt2,
+            Self::HcrxClear(_) => features.hcx(),
+            Self::IchHcr(_) | Self::IccSreClear(_) => features.gicv3(),
+            Self::Mpam2(_) | Self::Mpam2Clear(_) => features.mpam(),
+            Self::Hfg(_) | Self::Hdfg(_) | Self::Hfgi(_) => features.fgt(),
+            Self::Hfg2(_) | Self::Hdfg2(_) => features.fgt2(),
             _ => true,
         }
     }
