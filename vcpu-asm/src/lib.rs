@@ -15,6 +15,7 @@ mod controls;
 mod cpu;
 mod debug;
 mod fp;
+mod pstate;
 mod switch;
 mod switched;
 mod sysreg;

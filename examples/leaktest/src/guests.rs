@@ -356,34 +356,40 @@ fn run_writer(live: &mut Loaded<'_>, entry: u64, timer: &Timer) -> Outcome {
     Outcome::Wedged
 }
 
-/// What the hardware holds before a load, and after it where something is left out.
-enum Stale {
-    Nothing,
-    Row(SwitchedReg, u64),
-    Fp(FpState),
+/// What the hardware holds before a load, and after it where it is left out.
+#[derive(Default)]
+struct Stale {
+    row: Option<(SwitchedReg, u64)>,
+    fp: Option<FpState>,
 }
 
 impl Stale {
     fn take(el2: &ThisCpu, left_out: Option<LeftOut>) -> Self {
+        let mut stale = Self::default();
         match left_out {
-            None => Self::Nothing,
-            // SAFETY: at EL2, as an `El2` proves; the caller leaves out what the CPU has.
-            Some(LeftOut::Row(reg)) => Self::Row(reg, unsafe { el2.cpu().read_switched(reg) }),
+            None => {}
+            Some(LeftOut::Row(reg)) => {
+                // SAFETY: at EL2, as an `El2` proves; the caller leaves out what the CPU has.
+                let value = unsafe { el2.cpu().read_switched(reg) };
+                stale.row = Some((reg, value));
+            }
             Some(LeftOut::Fp) => {
-                let mut fp = FpState::default();
-                // SAFETY: at EL2, where FP does not trap: the boot code leaves CPTR_EL2 so.
-                unsafe { el2.cpu().save_fp(&mut fp) };
-                Self::Fp(fp)
+                let fp = stale.fp.insert(FpState::default());
+                // SAFETY: at EL2, where FP does not trap: neither the boot code nor guests that
+                // have FP from their load set CPTR_EL2 so.
+                unsafe { el2.cpu().save_fp(fp) };
             }
         }
+        stale
     }
 
     fn put_back(self, live: &mut Loaded<'_>) {
-        match self {
-            Self::Nothing => {}
-            Self::Row(reg, value) => live.set_sysreg(reg, value),
-            // SAFETY: at EL2, and the policy with which something is left out gives FP at the load.
-            Self::Fp(fp) => unsafe { live.cpu().load_fp(&fp) },
+        if let Some((reg, value)) = self.row {
+            live.set_sysreg(reg, value);
+        }
+        if let Some(fp) = self.fp {
+            // SAFETY: at EL2, and FP does not trap, as in `take`; nothing of the host lives there.
+            unsafe { live.cpu().load_fp(&fp) };
         }
     }
 }

@@ -18,10 +18,11 @@ use aarch64_cpu::registers::{DAIF, Writeable};
 use code::Word;
 use guests::{GUEST_BYTES, Guests, LeftOut, Outcome, Reader, ThisCpu};
 use host::Host;
-use machine::{Error, Frames, GuestRam, Machine, SingleCpu, println};
+use machine::{Error, Frames, GuestRam, Machine, SingleCpu, print, println};
 use timer::Timer;
 use vcpu_core::{El2, Extensions, Fp, Interrupts, Policy, Timers, Vcpu, VcpuConfig, Vm, Waits};
-use vcpu_regs::{Gpr, Ipa, Pa, Pstate, SwitchedReg, SysReg, Vmid};
+use vcpu_hal::Cpu;
+use vcpu_regs::{Gpr, IdRegisters, Ipa, Pa, Pstate, SwitchedReg, SysReg, Vmid};
 use vcpu_stage2::{Attributes, Geometry, IpaBits, LinearMap, Request, Stage2, Table};
 
 machine::main!(main);
@@ -48,8 +49,11 @@ fn main(machine: Machine) -> Result<(), Error> {
     let timer = unsafe { Timer::new()? };
     let mut el2 = El2::enable(&HOST)?;
     let stage2s = stage2s(&el2, &ram, &mut frames)?;
-    // SAFETY: nothing in this program uses these registers.
-    unsafe { host::set_patterns(VALUES[0]) };
+    // SAFETY: nothing in this program uses these registers, nor depends on these fields.
+    unsafe {
+        host::set_patterns(VALUES[0]);
+        el2.cpu().set_pstate(Pstate::PAN | Pstate::DIT);
+    }
 
     // SAFETY: aarch64-rt starts us at EL2 on its own stack; interrupts are masked above.
     let host = unsafe { Host::read()? };
@@ -181,6 +185,16 @@ impl Check<'_, '_> {
         self.guests.keep(Reader::Short)?;
         let all = code::registers().count();
         println!("  readable: {} of {all} encodings", self.guests.readable());
+        let granted = self.guests.granted(el2);
+        let alone = granted.granted(IdRegisters::default().features());
+        let by_grant = |reg: &SwitchedReg| reg.exists(granted) && !reg.exists(alone);
+        if switched(el2).any(|reg| by_grant(&reg)) {
+            print!("  switched by grant:");
+            switched(el2)
+                .filter(by_grant)
+                .for_each(|reg| print!(" {}", reg.name()));
+            println!();
+        }
 
         for value in VALUES {
             self.by_table(el2, value)?;
