@@ -34,7 +34,7 @@ pub use firmware::{
     Action, Caller, Decision, Firmware, Outcome, PowerRequest, PsciOptions, ResetKind, Results,
     Rule, SocId, StolenTime, StolenTimeRecord, Suspend, Trng, Workarounds,
 };
-pub use ids::guest_ids;
+pub use ids::{Extensions, guest_ids};
 pub use live::{ExitOf, Live};
 pub use policy::{Fp, Interrupts, Policy, Timers, Waits};
 pub use power::{PowerCell, Start};

@@ -285,7 +285,9 @@ fn prepare<P: Platform, C: Cpu>(
     }
     check(el2, vm)?;
     vcpu.registers.bind(el2.ids().has_a32_el0());
+    let granted = vcpu.policy.granted(el2.features, vm.ids.features());
     let identity = Identity {
+        granted,
         midr: vm.ids.midr(),
         mpidr: vcpu.mpidr,
         counter_offset: vm.counter_offset(),
@@ -299,7 +301,7 @@ fn prepare<P: Platform, C: Cpu>(
     vcpu.prepared = Prepared {
         controls,
         hcr,
-        granted: vcpu.policy.granted(el2.features),
+        granted,
         of,
         kind: if is_of_last_kind {
             el2.kind

@@ -9,7 +9,7 @@ use vcpu_hal::{Cpu, Platform};
 use vcpu_regs::{IdRegisters, Vmid};
 use vcpu_stage2::{Stage2, VmTag};
 
-use crate::{El2, ids::guest_ids, number, timers::Clock};
+use crate::{El2, Extensions, ids::guest_ids, number, timers::Clock};
 
 /// CPUs of which is known which vCPU ran last: on one beyond, each load drops the translations of
 /// a VM that has a VMID of its own, and other VMs are refused.
@@ -37,9 +37,18 @@ impl Vm {
     /// Returns a guest whose virtual counter starts near 0 now, and whose ID registers are this
     /// CPU's without what is hidden.
     pub fn new<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, stage2: Stage2) -> Self {
+        Self::with(el2, stage2, Extensions::empty())
+    }
+
+    /// Returns the same with more shown, where this CPU has it.
+    pub fn with<P: Platform, C: Cpu>(
+        el2: &El2<'_, P, C>,
+        stage2: Stage2,
+        extensions: Extensions,
+    ) -> Self {
         let ipa_bits = stage2.vtcr().fields().map_or(0, |vtcr| vtcr.ipa_bits);
         Self {
-            ids: guest_ids(el2.ids(), ipa_bits),
+            ids: guest_ids(el2.ids(), ipa_bits, extensions),
             clock: Clock::new(el2.counter()),
             stage2,
             number: AtomicU64::new(number::fresh()),

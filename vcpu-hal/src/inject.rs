@@ -46,6 +46,10 @@ pub trait Inject {
     /// then a loaded vCPU asks for them after those, and not before every entry.
     const LINES_KEEP: bool = false;
 
+    /// Whether a guest whose interrupts are virtual has a GICv3 CPU interface by it: list registers.
+    /// Its `ICC_*` registers trap otherwise, and `ID_AA64PFR0_EL1` does not tell of them.
+    const HAS_INTERFACE: bool = false;
+
     /// Makes an interrupt pending. One that is pending already stays so, with what is said of it
     /// now; one that is active is pending besides.
     ///

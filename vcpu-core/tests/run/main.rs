@@ -7,6 +7,7 @@ mod aarch32;
 mod calls;
 mod debug;
 mod enable;
+mod fates;
 mod faults;
 mod firmware;
 mod fp;

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use vcpu_core::{El2, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
+use vcpu_core::{El2, Extensions, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
     Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
@@ -351,6 +351,10 @@ pub fn host_controls() -> Controls {
         hdfgrtr: 0x5_0000,
         hdfgwtr: 0x6_0000,
         hafgrtr: 0x7_0000,
+        hfgrtr2: 0x9_0000,
+        hfgwtr2: 0xa_0000,
+        hdfgrtr2: 0xb_0000,
+        hdfgwtr2: 0xc_0000,
         mpam2: 0x8_0000,
     }
 }
@@ -359,6 +363,7 @@ pub fn host_controls() -> Controls {
 pub struct Guest {
     pub ids: IdRegisters,
     pub policy: Policy,
+    pub extensions: Extensions,
     pub pstate: u64,
     pub daif: u64,
     pub host: Controls,
@@ -371,6 +376,7 @@ impl Default for Guest {
         Self {
             ids: some_ids(),
             policy: Policy::default(),
+            extensions: Extensions::empty(),
             pstate: EL1H,
             daif: 0,
             host: host_controls(),
@@ -397,6 +403,20 @@ impl Guest {
         Self {
             policy,
             ..Self::default()
+        }
+    }
+
+    /// Is granted all there is, on a CPU that has it.
+    pub fn granted() -> Self {
+        let mut ids = some_ids();
+        ids.set_pfr0(ids.pfr0() | 2 << 56); // CSV2
+        ids.set_pfr1(ids.pfr1() | 2 << 8); // MTE
+        ids.set_mmfr1(ids.mmfr1() | 1 << 40); // HCX
+        ids.set_mmfr3(1 << 16 | 1 << 8 | 1); // S1POE, S1PIE, TCRX
+        Self {
+            ids,
+            extensions: Extensions::all(),
+            ..Self::eager()
         }
     }
 
@@ -429,7 +449,8 @@ impl Guest {
             log: &log,
         };
         let mut el2 = El2::enable_on(watched, host).unwrap();
-        let vm = Vm::new(&el2, stage2(1)).with_physical_offset(self.physical_offset);
+        let vm =
+            Vm::with(&el2, stage2(1), self.extensions).with_physical_offset(self.physical_offset);
         let mut vcpu = self.vcpu();
         let mut live = vcpu.load(&mut el2, &vm).unwrap();
         test(&mut live, watched);
