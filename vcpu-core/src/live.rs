@@ -70,7 +70,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
                         Often::Wait => Exit::wait(registers, esr),
                         Often::SysReg => Exit::sysreg(registers, esr),
                         Often::Hvc => Exit::hvc(registers, esr),
-                        Often::Seldom if esr.class() == FP && !self.vcpu.fp_is_live => {
+                        Often::Seldom if esr.class() == FP && self.vcpu.waits_for_fp() => {
                             use_fp(self.vcpu, self.el2);
                             continue;
                         }

@@ -97,6 +97,8 @@ pub(crate) struct Identity {
     pub has_physical_offset: bool,
     /// What of the CPU's features is switched for it.
     pub granted: Features,
+    /// Whether it has FP and SIMD.
+    pub has_fp: bool,
 }
 
 impl Policy {
@@ -133,7 +135,7 @@ impl Policy {
             } else {
                 Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM
             }
-            .with_fp_trap(self.fp == Fp::Lazy, e2h),
+            .with_fp_trap(self.fp == Fp::Lazy || !identity.has_fp, e2h),
             // HPMN stays the host's: 0 is reserved without FEAT_HPMN0. The profiling and trace
             // buffers (E2PB, E2TB) are EL2's.
             mdcr: host.mdcr & Mdcr::HPMN
@@ -219,7 +221,7 @@ impl Policy {
         if stage2.needs_force_write_back() {
             hcr |= Hcr::FWB;
         }
-        if ids.has_pauth() {
+        if granted.pauth() {
             hcr |= Hcr::API | Hcr::APK;
         }
         if ids.has_lor() {

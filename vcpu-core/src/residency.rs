@@ -4,7 +4,7 @@
 //! differs; what must be computed is kept in the vCPU ([`Prepared`]).
 
 use vcpu_hal::{Cpu, HcrSwitch, Inject, Platform};
-use vcpu_regs::{Controls, Features, GranuleSupport, Hcr, IdRegisters, Invalidate, Vtcr};
+use vcpu_regs::{Controls, Features, GranuleSupport, Hcr, IdExcess, IdRegisters, Invalidate, Vtcr};
 use vcpu_stage2::Before;
 
 use crate::{El2, Fp, Live, Vcpu, Vm, el2::Residency, number, policy::Identity};
@@ -41,6 +41,8 @@ pub enum LoadError {
     },
     /// The VM's clock is stopped: [`Vm::start_clock`] comes first.
     ClockStopped,
+    /// The VM's ID registers promise what this CPU lacks: see [`Vm::narrow`].
+    Lacks(IdExcess),
     /// The CPU's index is not below [`MAX_CPUS`](crate::MAX_CPUS), up to which VMIDs are given out.
     CpuIndex(usize),
 }
@@ -53,6 +55,8 @@ pub(crate) struct Prepared {
     hcr: Hcr,
     /// What of the CPU's state is the guest's.
     granted: Features,
+    /// Whether the guest has FP and SIMD.
+    pub(crate) has_fp: bool,
     /// What they were made of.
     of: Origin,
     /// Names what guests under one policy share of `controls`: equal where that is.
@@ -75,6 +79,7 @@ impl Default for Prepared {
             controls: Controls::default(),
             hcr: Hcr::empty(),
             granted: IdRegisters::default().features(),
+            has_fp: false,
             of: Origin { host: 0, vm: 0 },
             kind: 0,
         }
@@ -121,7 +126,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         if let Some(what) = before {
             invalidate(live.el2, hcr, what);
         }
-        if live.vcpu.policy.fp == Fp::Eager {
+        if live.vcpu.policy.fp == Fp::Eager && live.vcpu.prepared.has_fp {
             load_fp(live.vcpu, live.el2);
         }
         live.arm_debug();
@@ -284,10 +289,13 @@ fn prepare<P: Platform, C: Cpu>(
         return Err(LoadError::ClockStopped);
     }
     check(el2, vm)?;
-    vcpu.registers.bind(el2.ids().has_a32_el0());
+    vcpu.registers
+        .bind(el2.ids().has_a32_el0() && vm.ids.has_a32_el0());
     let granted = vcpu.policy.granted(el2.features, vm.ids.features());
+    let has_fp = vm.ids.has_fp();
     let identity = Identity {
         granted,
+        has_fp,
         midr: vm.ids.midr(),
         mpidr: vcpu.mpidr,
         counter_offset: vm.counter_offset(),
@@ -302,6 +310,7 @@ fn prepare<P: Platform, C: Cpu>(
         controls,
         hcr,
         granted,
+        has_fp,
         of,
         kind: if is_of_last_kind {
             el2.kind
@@ -347,6 +356,9 @@ fn check<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, vm: &Vm) -> Result<(), LoadEr
     }
     if vm.stage2.needs_force_write_back() && !model.has_force_write_back() {
         return Err(LoadError::NoForceWriteBack);
+    }
+    if let Some(excess) = vm.excess(el2) {
+        return Err(LoadError::Lacks(excess));
     }
     if vm.stage2.vmid().is_none() {
         let given = el2.vmids.ok_or(LoadError::NoVmid)?.bits();

@@ -86,6 +86,11 @@ impl<P: Platform> Vcpu<P> {
         Live::load(self, el2, vm)
     }
 
+    /// Returns whether a trapped use of FP is the first since the load.
+    pub(crate) fn waits_for_fp(&self) -> bool {
+        self.prepared.has_fp && !self.fp_is_live
+    }
+
     /// Returns the MPIDR_EL1 that the guest reads.
     pub fn mpidr(&self) -> u64 {
         self.mpidr

@@ -93,7 +93,8 @@ features! {
 
 impl Features {
     /// What a VM has only where its ID registers show it.
-    const BY_GRANT: u32 = Self::bit(Bit::scxtnum)
+    const BY_GRANT: u32 = Self::bit(Bit::pauth)
+        | Self::bit(Bit::scxtnum)
         | Self::bit(Bit::tcr2)
         | Self::bit(Bit::s1pie)
         | Self::bit(Bit::s1poe)

@@ -1,5 +1,9 @@
 //! The ID registers: what a CPU says it has.
 
+mod compare;
+
+pub use compare::IdExcess;
+
 use crate::{MemoryModel, SysReg};
 
 /// The registers of op0 = 3, op1 = 0, CRn = 0 (MIDR_EL1 and every `ID_*`, by CRm and op2), and
@@ -97,6 +101,11 @@ impl IdRegisters {
     pub const fn has_pauth(&self) -> bool {
         // APA and API; APA3.
         field(self.isar1(), 4) | field(self.isar1(), 8) | field(self.isar2(), 12) != 0
+    }
+
+    /// Returns whether FP and SIMD are there.
+    pub const fn has_fp(&self) -> bool {
+        field(self.pfr0(), 16) != 0xf
     }
 
     /// Returns whether EL0 can be AArch32.

@@ -31,7 +31,7 @@ pub use fate::{Fate, FateRow, Feature, Trap};
 pub use features::Features;
 pub use gic::{IccSre, IchHcr, IchMisr, IchReg, IchVmcr, IchVtr, ListRegister};
 pub use gpr::Gpr;
-pub use id::IdRegisters;
+pub use id::{IdExcess, IdRegisters};
 pub use invalidate::{Invalidate, InvalidateStep, InvalidateSteps, IpaRange};
 pub use memory_model::{Granule, GranuleSupport, MemoryModel};
 pub use pstate::{Mode, Pstate};

@@ -17,6 +17,7 @@ mod injection;
 mod interrupts;
 mod masks;
 mod mmio;
+mod narrow;
 mod power;
 mod residency;
 mod system;
