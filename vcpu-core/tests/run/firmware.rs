@@ -245,7 +245,7 @@ fn the_first_rule_that_names_a_function_decides() {
     assert_eq!(results(&firmware, [VERSION, 0, 0, 0]), [0x1_0002], "ours");
 }
 
-/// PEERS.md 4: rubbish in the upper half of x0 names the same function to the filter as to EL3.
+/// Rubbish in the upper half of x0 names the same function to the filter as to EL3.
 #[test]
 fn rubbish_above_w0_does_not_get_past_the_filter() {
     // SAFETY: no firmware hears of these tests.
@@ -288,7 +288,7 @@ fn served(
     });
 }
 
-/// PEERS.md 23: one answer, by either conduit.
+/// One answer, by either conduit.
 #[test]
 fn every_service_answers_the_same_by_either_conduit() {
     let entropy = |_| Some([0x1111, 0x2222, 0x3333]);
@@ -350,6 +350,23 @@ fn results_fill_the_registers_they_have_and_no_other() {
     });
 }
 
+/// What hardware would change when the instruction is executed is changed; by `HVC` it was.
+#[test]
+fn a_served_smc_is_an_executed_instruction() {
+    const BTYPE: u64 = 3 << 10;
+    const SS: u64 = 1 << 21;
+    let firmware = Firmware::new(&[], &[]);
+    let guest = |frame: &mut GuestFrame| frame.x[0] = 0x8400_0000;
+    Guest::at(EL1H | BTYPE | SS).play(&[after(&guest, smc(0))], |live, _| {
+        let Exit::Psci(psci) = live.run() else {
+            panic!("no PSCI")
+        };
+        assert_eq!(live.serve(psci, &firmware), Outcome::Handled);
+        assert_eq!(live.pstate().bits(), EL1H);
+        assert_eq!(live.pc(), PC + 4);
+    });
+}
+
 #[test]
 fn a_call_for_the_host_is_given_back_unanswered() {
     let rules = [
@@ -391,7 +408,7 @@ fn a_call_by_another_immediate_is_none_of_the_firmwares() {
     });
 }
 
-/// PEERS.md 4: firmware gets the function's arguments and nothing else of the guest or the host.
+/// Firmware gets the function's arguments and nothing else of the guest or the host.
 #[test]
 fn firmware_hears_only_of_forwarded_functions_and_only_their_arguments() {
     let sip32 = FunctionId(SIP.0 & !(1 << 30));

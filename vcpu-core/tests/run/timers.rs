@@ -235,7 +235,7 @@ fn controls_are_made_anew_for_another_offset() {
     });
 }
 
-/// PEERS.md 21: the offset is the VM's.
+/// The offset is the VM's.
 #[test]
 fn vcpus_of_a_vm_agree_about_time() {
     rest(1_000, |el2, vm, mut one| {
@@ -249,7 +249,7 @@ fn vcpus_of_a_vm_agree_about_time() {
     });
 }
 
-/// PEERS.md 21: nothing of the guest's fires into a host that has put it.
+/// Nothing of the guest's fires into a host that has put it.
 #[test]
 fn no_timer_runs_after_put() {
     rest(1_000, |el2, vm, mut vcpu| {
@@ -327,6 +327,23 @@ fn the_earlier_of_both_timers_counts() {
         vcpu.set_timer(VIRTUAL, on(u64::MAX));
         vcpu.set_timer(PHYSICAL, Timer::new(TimerCtl::empty(), 0));
         assert_eq!(deadline(&vcpu), None, "past the end of the host's counter");
+    });
+}
+
+/// A vCPU that waits while its timer's interrupt is in service is not woken by it over and over.
+#[test]
+fn a_timer_that_the_guest_knows_of_does_not_wake_it() {
+    rest(0, |_, vm, mut vcpu| {
+        let host = Plain::new(Default::default(), Default::default());
+        let ppis = TimerPpis::default();
+        vcpu.set_timer(VIRTUAL, on(50));
+        vcpu.set_timer(PHYSICAL, on(900));
+        let wake = |vcpu: &Vcpu<Plain>| vcpu.wake_deadline(&host, &vm, &ppis, 100);
+        assert_eq!(wake(&vcpu), Some(100));
+        vcpu.inject_irq(&host, ppis.of(VIRTUAL)).unwrap();
+        assert_eq!(wake(&vcpu), Some(900));
+        vcpu.retract_irq(&host, ppis.of(VIRTUAL));
+        assert_eq!(wake(&vcpu), Some(100));
     });
 }
 
