@@ -10,12 +10,12 @@ use aarch64_cpu::{
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, SwitchedReg, SwitchedState, SysReg,
+    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
+    Intid, InvalidateStep, SwitchedReg, SwitchedState, SysReg,
 };
 
 use crate::{
-    controls, debug, firmware, fp, switch, switched,
+    controls, debug, firmware, fp, ich, switch, switched,
     sysreg::{mrs, msr},
     tlb,
 };
@@ -217,6 +217,18 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn gic_deactivate(&self, intid: Intid) {
         // SAFETY: ICC_DIR_EL1, which the caller says is in use.
         unsafe { msr!((3, 0, 12, 11, 1), u64::from(intid.0)) };
+    }
+
+    #[inline(always)]
+    unsafe fn read_ich(&self, reg: IchReg) -> u64 {
+        // SAFETY: the same contract.
+        unsafe { ich::read(reg) }
+    }
+
+    #[inline(always)]
+    unsafe fn write_ich(&self, reg: IchReg, value: u64) {
+        // SAFETY: the same contract.
+        unsafe { ich::write(reg, value) }
     }
 }
 

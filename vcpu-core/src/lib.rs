@@ -13,6 +13,7 @@ mod exit;
 mod firmware;
 mod ids;
 mod inject;
+mod interface;
 mod interrupts;
 mod live;
 mod number;

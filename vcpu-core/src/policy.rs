@@ -1,5 +1,6 @@
 //! What a guest may do, as data, and the EL2 words that say so to the hardware.
 
+use vcpu_hal::inject::CpuInterface;
 use vcpu_regs::{
     Cnthctl, Controls, Cptr, CptrE2h, Features, Hcr, Hcrx, IccSre, IchHcr, IdRegisters, Mdcr,
 };
@@ -93,12 +94,12 @@ pub(crate) struct Identity {
     pub midr: u64,
     pub mpidr: u64,
     pub counter_offset: u64,
-    /// The physical counter is not the host's either: reads of it trap, where the timer does.
-    pub has_physical_offset: bool,
     /// What of the CPU's features is switched for it.
     pub granted: Features,
     /// Whether it has FP and SIMD.
     pub has_fp: bool,
+    /// The physical counter is not the host's either: reads of it trap, where the timer does.
+    pub has_physical_offset: bool,
 }
 
 impl Policy {
@@ -111,7 +112,8 @@ impl Policy {
         }
     }
 
-    /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host`.
+    /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host` and
+    /// delivers interrupts at `interface`.
     ///
     /// What is neither switched nor meant for guests traps: SVE, SME, trace, the performance and
     /// activity monitors, statistical profiling, OS lock, implementation-defined registers.
@@ -121,11 +123,15 @@ impl Policy {
         ids: &IdRegisters,
         host: &Controls,
         stage2: &Stage2,
+        interface: CpuInterface,
         identity: Identity,
     ) -> Controls {
         let e2h = host.hcr.contains(Hcr::E2H);
         let features = ids.features();
         let pass_through = self.interrupts == Interrupts::PassThrough && features.gicv3();
+        let has_lists = interface == CpuInterface::SystemRegisters
+            && self.interrupts == Interrupts::Virtual
+            && features.gicv3();
         let granted = identity.granted;
         let hfg = hfg(granted);
         Controls {
@@ -170,13 +176,16 @@ impl Policy {
             hdfgrtr2: 0,
             hdfgwtr2: 0,
             mpam2: host.mpam2 & !MPAM2_ENABLES | MPAM2_TRAPS,
-            icc_sre: match pass_through {
-                true => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
-                false => host.icc_sre - IccSre::ENABLE,
+            // With list registers, ICC_SRE_EL1 traps, but for CPUs where Enable is stuck at 1: it
+            // holds what the guest is to read.
+            icc_sre: match (pass_through, has_lists) {
+                (true, _) => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
+                (false, true) => (host.icc_sre - IccSre::ENABLE) | IccSre::SRE,
+                (false, false) => host.icc_sre - IccSre::ENABLE,
             },
-            // ICC_SRE_EL2.Enable may be stuck at 1, so the interface is refused here as well.
-            ich_hcr: match pass_through {
-                true => IchHcr::empty(),
+            ich_hcr: match pass_through || has_lists {
+                true => IchHcr::empty(), // where there are lists, their backend turns them on
+                // ICC_SRE_EL2.Enable may be stuck at 1, so the interface is refused here as well.
                 false => IchHcr::TC | IchHcr::TALL0 | IchHcr::TALL1 | IchHcr::TDIR,
             },
         }

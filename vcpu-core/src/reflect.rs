@@ -1,7 +1,7 @@
 //! What a correct machine does with an exit that the host leaves alone.
 
 use vcpu_exits::{AbortFlags, Access, Fault, FaultKind, SError};
-use vcpu_hal::{Cpu, Inject, Platform};
+use vcpu_hal::{Cpu, Inject, Platform, inject::CpuInterface};
 use vcpu_regs::{Esr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg, Va};
 
 use crate::{
@@ -119,9 +119,13 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
             Ok(()) => return,
             Err(access) => access,
         };
+        let access = match self.reflect_interface(access) {
+            Ok(()) => return,
+            Err(access) => access,
+        };
         let interrupts = self.vcpu.policy.interrupts;
-        let has_interface =
-            interrupts == Interrupts::PassThrough || <P::Inject as Inject>::HAS_INTERFACE;
+        let has_interface = interrupts == Interrupts::PassThrough
+            || P::Inject::CPU_INTERFACE == CpuInterface::SystemRegisters;
         match emulated(access.reg(), self.vm.ids(), has_interface) {
             Some(Emulated::Constant(value)) if access.write().is_none() => {
                 self.complete(access, value);

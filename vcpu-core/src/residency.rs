@@ -3,11 +3,11 @@
 //! A load that follows another of the same kind in [`Turns`](crate::Turns) writes only what
 //! differs; what must be computed is kept in the vCPU ([`Prepared`]).
 
-use vcpu_hal::{Cpu, HcrSwitch, Inject, Platform};
+use vcpu_hal::{Cpu, HcrSwitch, Inject, Platform, inject::CpuInterface};
 use vcpu_regs::{Controls, Features, GranuleSupport, Hcr, IdExcess, IdRegisters, Invalidate, Vtcr};
 use vcpu_stage2::Before;
 
-use crate::{El2, Fp, Live, Vcpu, Vm, el2::Residency, number, policy::Identity};
+use crate::{El2, Fp, Interrupts, Live, Vcpu, Vm, el2::Residency, number, policy::Identity};
 
 /// Why a vCPU was not loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub enum LoadError {
     NotWalkable(Vtcr),
     /// The stage 2 was made for CPUs with FEAT_S2FWB, which this one lacks.
     NoForceWriteBack,
+    /// The host's backend delivers virtual interrupts by list registers (`ICH_LR<n>_EL2`), which
+    /// this CPU lacks (`ID_AA64PFR0_EL1.GIC`).
+    NoListRegisters,
     /// The stage 2 has no VMID of its own, and this [`El2`] none to give:
     /// [`with_vmids`](El2::with_vmids).
     NoVmid,
@@ -39,10 +42,10 @@ pub enum LoadError {
         /// Bits that `VTCR_EL2.VS` says count.
         counted: u8,
     },
-    /// The VM's clock is stopped: [`Vm::start_clock`] comes first.
-    ClockStopped,
     /// The VM's ID registers promise what this CPU lacks: see [`Vm::narrow`].
     Lacks(IdExcess),
+    /// The VM's clock is stopped: [`Vm::start_clock`] comes first.
+    ClockStopped,
     /// The CPU's index is not below [`MAX_CPUS`](crate::MAX_CPUS), up to which VMIDs are given out.
     CpuIndex(usize),
 }
@@ -113,7 +116,9 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         // SAFETY: `arrive` found EL2, which has what is granted. `Live` keeps `el2`, so nothing
         // else uses EL1 here.
         unsafe { el2.cpu.load_switched(&vcpu.switched, el2.granted) };
-        el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
+        if vcpu.policy.interrupts == Interrupts::Virtual {
+            el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
+        }
         vcpu.fp_is_live = false;
         let vectors = el2.cpu.vectors();
         let mut live = Self {
@@ -173,7 +178,9 @@ impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
         let El2 { cpu, granted, .. } = &*self.el2;
         // SAFETY: at EL2, which has what is granted, as `load` found.
         unsafe { cpu.save_switched(&mut self.vcpu.switched, *granted) };
-        self.el2.host.inject().put(cpu, &mut self.vcpu.pending);
+        if self.vcpu.policy.interrupts == Interrupts::Virtual {
+            self.el2.host.inject().put(cpu, &mut self.vcpu.pending);
+        }
         if self.vcpu.fp_is_live {
             put_fp(self.vcpu, self.el2);
         }
@@ -289,6 +296,11 @@ fn prepare<P: Platform, C: Cpu>(
         return Err(LoadError::ClockStopped);
     }
     check(el2, vm)?;
+    let has_lists = P::Inject::CPU_INTERFACE == CpuInterface::SystemRegisters;
+    let is_virtual = vcpu.policy.interrupts == Interrupts::Virtual;
+    if has_lists && is_virtual && !el2.features.gicv3() {
+        return Err(LoadError::NoListRegisters);
+    }
     vcpu.registers
         .bind(el2.ids().has_a32_el0() && vm.ids.has_a32_el0());
     let granted = vcpu.policy.granted(el2.features, vm.ids.features());
@@ -302,7 +314,10 @@ fn prepare<P: Platform, C: Cpu>(
         has_physical_offset: vm.physical_offset() != 0,
     };
     let host = &el2.host_controls;
-    let mut controls = vcpu.policy.controls(el2.ids(), host, &vm.stage2, identity);
+    let interface = P::Inject::CPU_INTERFACE;
+    let mut controls = vcpu
+        .policy
+        .controls(el2.ids(), host, &vm.stage2, interface, identity);
     let hcr = controls.hcr;
     controls.hcr = between(hcr, host.hcr);
     let is_of_last_kind = controls.shared() == el2.kind_words;

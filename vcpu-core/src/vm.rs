@@ -1,6 +1,9 @@
 //! What the vCPUs of one guest share.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use vcpu_hal::{Cpu, Platform};
 use vcpu_regs::{IdExcess, IdRegisters, Vmid};
@@ -82,13 +85,13 @@ impl Vm {
     pub(crate) fn excess<P: Platform, C: Cpu>(&self, el2: &El2<'_, P, C>) -> Option<IdExcess> {
         let (word, bit) = (el2.index() / 64, 1 << (el2.index() % 64));
         let capable = self.capable.get(word);
-        if capable.is_some_and(|capable| capable.load(Ordering::Relaxed) & bit != 0) {
+        if capable.is_some_and(|capable| capable.load(Relaxed) & bit != 0) {
             return None;
         }
         let limit = guest_ids(el2.ids(), self.ipa_bits(), self.extensions);
         let excess = self.ids.excess(&limit);
         if let (None, Some(capable)) = (excess, capable) {
-            capable.fetch_or(bit, Ordering::Relaxed);
+            capable.fetch_or(bit, Relaxed);
         }
         excess
     }
@@ -109,12 +112,12 @@ impl Vm {
     /// Returns what tells this VM, under its present clock, from any other.
     #[inline(always)]
     pub(crate) fn number(&self) -> u64 {
-        self.number.load(Ordering::Acquire)
+        self.number.load(Acquire)
     }
 
     /// Has every vCPU make its controls anew at its next load: what they were made of has changed.
     pub(crate) fn renumber(&self) {
-        self.number.store(number::fresh(), Ordering::Release);
+        self.number.store(number::fresh(), Release);
     }
 
     /// Returns the ID registers as the guest reads them.

@@ -1,8 +1,8 @@
 //! The processor as a trait.
 
 use vcpu_regs::{
-    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, SwitchedReg, SwitchedState,
+    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
+    Intid, InvalidateStep, SwitchedReg, SwitchedState,
 };
 
 /// How the calling code runs, before anything is touched.
@@ -261,4 +261,19 @@ pub unsafe trait Cpu {
     ///
     /// As for [`gic_acknowledge`](Self::gic_acknowledge).
     unsafe fn gic_deactivate(&self, intid: Intid);
+
+    /// Reads a register of the virtual CPU interface.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, its GICv3 interface is in use by system registers (`ICC_SRE_EL2.SRE` =
+    /// 1), and [the register exists](IchReg::exists).
+    unsafe fn read_ich(&self, reg: IchReg) -> u64;
+
+    /// Writes a register of the virtual CPU interface.
+    ///
+    /// # Safety
+    ///
+    /// As for [`read_ich`](Self::read_ich); and the register is none of those that are only read.
+    unsafe fn write_ich(&self, reg: IchReg, value: u64);
 }

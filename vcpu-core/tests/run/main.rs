@@ -15,6 +15,7 @@ mod host_state;
 mod identity;
 mod injection;
 mod interrupts;
+mod list_registers;
 mod masks;
 mod mmio;
 mod narrow;

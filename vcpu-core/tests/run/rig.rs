@@ -11,8 +11,8 @@ use vcpu_hal::{
     percpu::MpidrTable,
 };
 use vcpu_regs::{
-    Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters,
-    Intid, InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
+    Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg,
+    IdRegisters, Intid, InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
 };
 use vcpu_stage2::{Geometry, Options, Request, Stage2};
 
@@ -34,6 +34,7 @@ pub enum Event {
     Acknowledge,
     End(Intid),
     Deactivate(Intid),
+    WriteIch(IchReg, u64),
 }
 
 /// A scripted CPU that writes down what is done to it, and refuses what hardware would refuse.
@@ -217,6 +218,15 @@ unsafe impl Cpu for Watched<'_> {
     }
     unsafe fn gic_deactivate(&self, intid: Intid) {
         self.log(Event::Deactivate(intid));
+    }
+    unsafe fn read_ich(&self, reg: IchReg) -> u64 {
+        // SAFETY: values only.
+        unsafe { self.cpu.read_ich(reg) }
+    }
+    unsafe fn write_ich(&self, reg: IchReg, value: u64) {
+        self.log(Event::WriteIch(reg, value));
+        // SAFETY: values only.
+        unsafe { self.cpu.write_ich(reg, value) }
     }
 }
 
