@@ -1,5 +1,6 @@
 //! The services of SMCCC, the filter, and carrying decisions out on a vCPU.
 
+use proptest::prelude::*;
 use vcpu_core::{
     Caller, Conduit, Decision, Exit, Firmware, Outcome, PowerCell, PowerRequest, Rule, SocId,
     Start, StolenTime, StolenTimeRecord, Trng, Vcpu, Workarounds,
@@ -262,6 +263,65 @@ fn rubbish_above_w0_does_not_get_past_the_filter() {
             [u64::from(SIP.0) | rubbish, 0, 0],
             &[NOT_SUPPORTED],
         );
+    }
+}
+
+/// Identifiers near the known ones, and any others.
+fn identifier() -> impl Strategy<Value = u64> {
+    const BASES: [u64; 6] = [
+        0x8000_0000,
+        0x8400_0000,
+        0x8500_0020,
+        0x8600_0000,
+        0xc200_0000,
+        0,
+    ];
+    let near = (
+        prop::sample::select(&BASES[..]),
+        0..0x80u64,
+        0..4u64,
+        any::<u32>(),
+    );
+    prop_oneof![
+        any::<u64>(),
+        near.prop_map(|(base, number, form, above)| {
+            let (wide, hint) = (form & 1, form >> 1);
+            (base + number) | wide << 30 | hint << 16 | u64::from(above) << 32
+        }),
+    ]
+}
+
+proptest! {
+    /// Whatever a guest asks, only a function that a rule names leaves the VM's firmware.
+    #[test]
+    fn nothing_leaves_that_no_rule_names(
+        x0 in identifier(),
+        x1 in prop_oneof![identifier(), any::<u64>()],
+        x2 in any::<u64>(),
+        x3 in any::<u64>(),
+        offers in any::<bool>(),
+    ) {
+        let sip = FunctionId(0xc200_0000)..=FunctionId(0xc200_003f);
+        // SAFETY: no firmware hears of these tests.
+        let forward = unsafe { Rule::forward(*sip.start(), *sip.end()) };
+        let rules = [forward, Rule::host(FunctionId(0x8600_0000), FunctionId(0x8600_000f))];
+        let (cells, ram) = (cells(), [Ipa(0x4000_0000)..Ipa(0x8000_0000)]);
+        let firmware = Firmware {
+            soc: offers.then_some(SocId { version: 1, revision: 2 }),
+            stolen_time: offers.then_some(Ipa(0x7000_0000)),
+            filter: &rules,
+            ..Firmware::new(&cells, &ram)
+        };
+        let caller = Caller { mpidr: 1 << 31, big_endian: false };
+        // A question about a function goes where the function goes.
+        let [asked, about] = [x0, x1].map(|x| x as u32 & !(1 << 16));
+        let subject = if asked & !(1 << 30) == FEATURES as u32 { about } else { asked };
+        match firmware.decide([x0, x1, x2, x3], caller) {
+            Decision::ToFirmware => assert!((0xc200_0000..=0xc200_003f).contains(&subject)),
+            Decision::ToHost => assert!((0x8600_0000..=0x8600_000f).contains(&subject)),
+            Decision::Answer(results, _) => assert!((1..=4).contains(&results.as_slice().len())),
+            other => panic!("{other:?}"),
+        }
     }
 }
 

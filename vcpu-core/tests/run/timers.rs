@@ -45,18 +45,13 @@ fn emulated(physical_offset: u64, accesses: &[(u64, SysReg, Option<u64>)]) -> Ve
         physical_offset,
         ..Guest::default()
     };
-    let mut read = Vec::new();
-    for &(_, reg, write) in accesses {
-        read.push((reg, write));
-    }
-    let writes: Vec<_> = read
+    let before: Vec<_> = accesses
         .iter()
-        .map(|&(_, write)| move |frame: &mut GuestFrame| frame.x[5] = write.unwrap_or(0xbad))
+        .map(|&(.., write)| move |frame: &mut GuestFrame| frame.x[5] = write.unwrap_or(0xbad))
         .collect();
-    let script: Vec<Step<'_>> = read
-        .iter()
-        .zip(&writes)
-        .map(|(&(reg, write), before)| after(before, sysreg(reg, 5, write.is_none())))
+    let steps = accesses.iter().zip(&before);
+    let script: Vec<Step<'_>> = steps
+        .map(|(&(_, reg, write), before)| after(before, sysreg(reg, 5, write.is_none())))
         .collect();
     let mut values = Vec::new();
     guest.play(&script, |live, watched| {
