@@ -2,12 +2,13 @@
 
 use vcpu_exits::{AbortFlags, Access, Fault, FaultKind, SError};
 use vcpu_hal::{Cpu, Inject, Platform, inject::CpuInterface};
-use vcpu_regs::{Esr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg, Va};
+use vcpu_regs::{Esr, IdRegisters, Invalidate, SwitchedReg, SysReg, Va};
 
 use crate::{
     Call, Exit, Firmware, Interrupts, Live, Mmio, Outcome, SysRegAccess,
     exit::Conduit,
-    inject::{self, Bank, Vector},
+    inject::{self, Bank},
+    vcpu::vsesr,
 };
 
 /// The guest's EL1 registers on the hardware.
@@ -51,7 +52,7 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
 
     /// Makes the guest take an undefined-instruction exception at PC.
     pub fn inject_undefined(&mut self) {
-        self.inject(Vector::Synchronous, inject::undefined(true), None);
+        self.inject(inject::undefined(true), None);
     }
 
     /// Makes the guest take an external abort in place of the access.
@@ -67,7 +68,7 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
             false => AbortFlags::empty(),
         };
         let esr = inject::data_abort(self.pstate(), status, flags);
-        self.inject(Vector::Synchronous, esr, Some(va.0));
+        self.inject(esr, Some(va.0));
     }
 
     /// Makes the guest take an external abort in place of an access that stage 2 refused.
@@ -85,29 +86,29 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
                 inject::data_abort(pstate, status, fault.flags() & told)
             }
         };
-        self.inject(Vector::Synchronous, esr, fault.va().map(|va| va.0));
+        self.inject(esr, fault.va().map(|va| va.0));
     }
 
-    /// Makes the guest take an SError, now or once it unmasks them.
+    /// Makes an SError pending, which the guest takes once it does not mask them.
+    ///
+    /// Its syndrome is what the guest is told on a CPU with FEAT_RAS; on another it is told none.
     pub fn inject_serror(&mut self, serror: SError) {
-        self.vcpu.pending_serror = Some(serror.encode());
-        self.deliver_serror();
+        self.set_sysreg(SwitchedReg::VSESR_EL2, vsesr(serror));
+        self.vcpu.serror_pending = true;
+        // SAFETY: at EL2, as `load` found, under the guest's controls.
+        unsafe { self.el2.cpu().set_virtual_serror(true) };
     }
 
-    /// Delivers a pending SError that the guest does not mask.
-    pub(crate) fn deliver_serror(&mut self) {
-        if self.pstate().contains(Pstate::A) {
-            return;
-        }
-        if let Some(esr) = self.vcpu.pending_serror.take() {
-            self.inject(Vector::SError, esr, None);
-        }
+    /// Returns whether an SError is pending: injected, and not yet taken.
+    pub fn serror_pending(&self) -> bool {
+        // SAFETY: at EL2, as `load` found.
+        unsafe { self.el2.cpu().virtual_serror() }
     }
 
-    fn inject(&mut self, vector: Vector, esr: Esr, far: Option<u64>) {
+    fn inject(&mut self, esr: Esr, far: Option<u64>) {
         let mut bank = Loaded(self.el2.cpu());
         let registers = &mut self.vcpu.registers;
-        inject::exception(registers, &mut bank, self.vm.ids(), vector, esr, far);
+        inject::exception(registers, &mut bank, self.vm.ids(), esr, far);
     }
 
     fn reflect_sysreg(&mut self, access: SysRegAccess) {

@@ -54,8 +54,8 @@ pub enum LoadError {
 pub(crate) struct Prepared {
     /// As between two runs.
     controls: Controls,
-    /// HCR_EL2 in the guest.
-    hcr: Hcr,
+    /// HCR_EL2 in the guest, and between two runs.
+    hcr: HcrSwitch,
     /// What of the CPU's state is the guest's.
     granted: Features,
     /// Whether the guest has FP and SIMD.
@@ -80,7 +80,7 @@ impl Default for Prepared {
     fn default() -> Self {
         Self {
             controls: Controls::default(),
-            hcr: Hcr::empty(),
+            hcr: HcrSwitch::new(Hcr::empty(), Hcr::empty()),
             granted: IdRegisters::default().features(),
             has_fp: false,
             of: Origin { host: 0, vm: 0 },
@@ -108,10 +108,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         }
         let before = occupy(vcpu, el2, vm)?;
         let prepared = &vcpu.prepared;
-        let hcr = HcrSwitch {
-            guest: prepared.hcr,
-            host: prepared.controls.hcr,
-        };
+        let hcr = prepared.hcr;
         el2.granted = prepared.granted;
         // SAFETY: `arrive` found EL2, which has what is granted. `Live` keeps `el2`, so nothing
         // else uses EL1 here.
@@ -120,6 +117,10 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
         }
         vcpu.fp_is_live = false;
+        if vcpu.serror_pending {
+            // SAFETY: at EL2, as above, under this guest's controls.
+            unsafe { el2.cpu.set_virtual_serror(true) };
+        }
         let vectors = el2.cpu.vectors();
         let mut live = Self {
             vcpu,
@@ -181,6 +182,10 @@ impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
         if self.vcpu.policy.interrupts == Interrupts::Virtual {
             self.el2.host.inject().put(cpu, &mut self.vcpu.pending);
         }
+        if self.vcpu.serror_pending {
+            // SAFETY: at EL2, as `load` found.
+            self.vcpu.serror_pending = unsafe { cpu.virtual_serror() };
+        }
         if self.vcpu.fp_is_live {
             put_fp(self.vcpu, self.el2);
         }
@@ -204,7 +209,7 @@ pub(crate) fn invalidate<P: Platform, C: Cpu>(
             unsafe { cpu.invalidate(step) };
         }
     };
-    if !hcr.host.contains(Hcr::TGE) {
+    if !hcr.host().contains(Hcr::TGE) {
         return forget();
     }
     // They would act on the host's translations: TGE is clear around them, which nothing is to
@@ -215,7 +220,7 @@ pub(crate) fn invalidate<P: Platform, C: Cpu>(
     unsafe {
         let host = cpu.controls(*features);
         let guest = Controls {
-            hcr: hcr.guest,
+            hcr: hcr.guest(),
             ..host
         };
         cpu.set_controls(&guest, *features);
@@ -318,8 +323,8 @@ fn prepare<P: Platform, C: Cpu>(
     let mut controls = vcpu
         .policy
         .controls(el2.ids(), host, &vm.stage2, interface, identity);
-    let hcr = controls.hcr;
-    controls.hcr = between(hcr, host.hcr);
+    let hcr = HcrSwitch::new(controls.hcr, between(controls.hcr, host.hcr));
+    controls.hcr = hcr.host();
     let is_of_last_kind = controls.shared() == el2.kind_words;
     vcpu.prepared = Prepared {
         controls,

@@ -5,8 +5,10 @@ use vcpu_core::{
     Caller, Conduit, Decision, Exit, Firmware, Outcome, PowerCell, PowerRequest, Rule, SocId,
     Start, StolenTime, StolenTimeRecord, Trng, Vcpu, Workarounds,
 };
-use vcpu_exits::calls::FunctionId;
-use vcpu_regs::{DebugState, FpState, Gpr, GuestFrame, Ipa, Pstate, SwitchedReg, SwitchedState};
+use vcpu_exits::{SError, calls::FunctionId};
+use vcpu_regs::{
+    DebugState, Esr, FpState, Gpr, GuestFrame, Ipa, Pstate, SwitchedReg, SwitchedState,
+};
 
 use crate::{
     calls::{BOTH, call},
@@ -566,6 +568,7 @@ fn a_started_vcpu_is_as_after_reset() {
     vcpu.set_thread_ids(2, 3);
     vcpu.fp_mut().q[31] = 4;
     vcpu.debug_mut().bvr[0] = 5;
+    vcpu.inject_serror(SError::decode(Esr(0xbe00_0011)));
     for big_endian in [false, true] {
         vcpu.start(&Start {
             entry: Ipa(0x4008_0000),
@@ -591,6 +594,7 @@ fn a_started_vcpu_is_as_after_reset() {
         );
         assert_eq!(vcpu.fp(), &FpState::default());
         assert_eq!(vcpu.debug(), &DebugState::default());
+        assert!(!vcpu.serror_pending());
     }
 }
 

@@ -123,7 +123,7 @@ unsafe impl Cpu for Watched<'_> {
             frame.pstate
         );
         self.log(Event::Enter(Controls {
-            hcr: hcr.guest,
+            hcr: hcr.guest() | self.cpu.controls.get().hcr & Hcr::VSE,
             ..self.cpu.controls.get()
         }));
         // SAFETY: values only.
@@ -144,6 +144,14 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.set_guest(controls) };
         self.log(Event::Controls(self.cpu.controls.get()));
+    }
+    unsafe fn virtual_serror(&self) -> bool {
+        // SAFETY: values only.
+        unsafe { self.cpu.virtual_serror() }
+    }
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_virtual_serror(pending) };
     }
     unsafe fn set_cptr(&self, cptr: Cptr) {
         // SAFETY: values only.
