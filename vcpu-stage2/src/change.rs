@@ -4,9 +4,10 @@ use crate::{
     AddressMap, FrameSource, Table,
     descriptor::{Kind, PARKED, VALID},
     memory,
+    pages::Recent,
     table::{Span, pieces},
 };
-use core::sync::atomic::Ordering::Relaxed;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use vcpu_regs::{Invalidate, Ipa, IpaRange, Pa};
 
 /// What has been taken out of a table and may still be in use by a CPU.
@@ -16,16 +17,18 @@ pub(crate) struct Debt {
     /// What the owed invalidation is about and a little more: all that was translated by an entry
     /// that changed. Nothing may become valid there before it is settled.
     broken: Span,
-    /// Tables no longer linked, each holding the address of the next in its first entry.
-    limbo: Option<Pa>,
+    /// Trees of tables no longer linked: a table and its level. Its first entry names the next.
+    limbo: Option<(Pa, i8)>,
     /// Entries written but not valid before the invalidation: their number, and where they are.
     parked: usize,
     parked_span: Span,
 }
 
-/// In the first entry of a table in limbo: another follows. Not [`VALID`]: walks that still have
-/// the table cached find nothing there.
+/// In the first entry of a table in limbo: another follows, at this address and level (0 to 3).
+/// Neither [`VALID`] nor [`PARKED`]: an empty entry to us, and to walks that still have the table
+/// cached.
 const ANOTHER: u64 = 1 << 1;
+const LEVEL_SHIFT: u32 = 2;
 
 impl Debt {
     pub(crate) const NONE: Self = Self {
@@ -71,9 +74,9 @@ impl Debt {
         span.start < self.broken.end && self.broken.start < span.end
     }
 
-    /// A parked entry was taken out again.
-    pub(crate) fn unpark(&mut self) {
-        self.parked = self.parked.saturating_sub(1);
+    /// So many parked entries were taken out again.
+    pub(crate) fn unpark(&mut self, entries: usize) {
+        self.parked = self.parked.saturating_sub(entries);
     }
 }
 
@@ -160,37 +163,49 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
 
     /// Takes a tree of tables, just unlinked, out of use: released when the debt is settled.
     pub(crate) fn retire(&mut self, table: Pa, level: i8) {
-        if level < 3 {
-            for index in 0..self.entries(table, level).len() {
-                let entry = self.word(table, level, index);
-                if entry & PARKED != 0 {
-                    self.debt.unpark();
-                }
-                if let Kind::Table(child) = self.format.kind(level, entry) {
-                    self.retire(child, level + 1);
-                }
-            }
-        } else if self.debt.parked > 0 {
-            let parked = |entry: &&core::sync::atomic::AtomicU64| entry.load(Relaxed) & PARKED != 0;
-            let count = self.entries(table, level).iter().filter(parked).count();
-            (0..count).for_each(|_| self.debt.unpark());
+        self.recent = Recent::NONE;
+        if self.debt.parked > 0 {
+            let parked = self.parked_in(table, level);
+            self.debt.unpark(parked);
         }
-        let next = self.debt.limbo.map_or(0, |next| next.0 | ANOTHER);
+        self.shelve(table, level);
+    }
+
+    fn parked_in(&self, table: Pa, level: i8) -> usize {
+        let count = |entry: &AtomicU64| {
+            let word = entry.load(Relaxed);
+            let below = match self.format.kind(level, word) {
+                Kind::Table(child) => self.parked_in(child, level + 1),
+                Kind::Empty | Kind::Leaf => 0,
+            };
+            below + usize::from(word & PARKED != 0)
+        };
+        self.entries(table, level).iter().map(count).sum()
+    }
+
+    /// Puts a tree into limbo. The tables of it stay linked to each other, but for the first of
+    /// each: where that was is the link to what is in limbo already.
+    fn shelve(&mut self, table: Pa, level: i8) {
+        if let Kind::Table(child) = self.format.kind(level, self.word(table, level, 0)) {
+            self.shelve(child, level + 1);
+        }
+        let next = match self.debt.limbo {
+            Some((next, level)) => next.0 | (level as u64) << LEVEL_SHIFT | ANOTHER,
+            None => 0,
+        };
         if let Some(first) = self.entries(table, level).first() {
             memory::store(first, next);
         }
-        self.debt.limbo = Some(table);
+        self.debt.limbo = Some((table, level));
     }
 
     fn release_limbo(&mut self) {
-        while let Some(table) = self.debt.limbo {
-            // Level 3 stands for any: only the first entry is read.
-            let next = self
-                .entries(table, 3)
-                .first()
-                .map_or(0, |entry| entry.load(Relaxed));
-            self.debt.limbo = (next & ANOTHER != 0).then_some(Pa(next & !ANOTHER));
-            self.frames.release(table, self.geometry.granule().bytes());
+        while let Some((table, level)) = self.debt.limbo {
+            let next = self.word(table, level, 0);
+            let next_level = next >> LEVEL_SHIFT & 3;
+            let pa = Pa(next & !(ANOTHER | 3 << LEVEL_SHIFT));
+            self.debt.limbo = (next & ANOTHER != 0).then_some((pa, next_level as i8));
+            self.discard(table, level);
         }
     }
 

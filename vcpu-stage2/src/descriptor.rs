@@ -46,6 +46,10 @@ pub(crate) struct Format {
     wide: bool,
     force_write_back: bool,
     xnx: bool,
+    /// Table walks set the access flag (`VTCR_EL2.HA`).
+    sets_access_flag: bool,
+    /// Table walks make leaves writable (`VTCR_EL2.HD`).
+    sets_dirty: bool,
 }
 
 impl Format {
@@ -55,7 +59,16 @@ impl Format {
             wide: geometry.has_wide_descriptors(),
             force_write_back: geometry.options().contains(Options::FORCE_WRITE_BACK),
             xnx: geometry.has_xnx(),
+            sets_access_flag: geometry.options().contains(Options::ACCESS_FLAG),
+            sets_dirty: geometry.options().contains(Options::DIRTY),
         }
+    }
+
+    /// Whether a table walk may still write this leaf. What walks record, they never take back:
+    /// a leaf in which all is recorded is software's alone to write until software clears it.
+    pub(crate) const fn walks_may_write(self, leaf: u64) -> bool {
+        self.sets_access_flag && leaf & ACCESS_FLAG == 0
+            || self.sets_dirty && leaf & (DIRTY_MODIFIER | S2AP_WRITE) == DIRTY_MODIFIER
     }
 
     /// Places an address of at most 52 bits.

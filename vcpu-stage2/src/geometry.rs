@@ -177,12 +177,6 @@ impl Geometry {
         self.bbm_level
     }
 
-    /// Returns whether table walks change descriptors: access flag or dirty state.
-    pub(crate) const fn hardware_writes(&self) -> bool {
-        self.options
-            .intersects(Options::ACCESS_FLAG.union(Options::DIRTY))
-    }
-
     /// Returns whether descriptors have the 52-bit format of FEAT_LPA2.
     pub const fn has_wide_descriptors(&self) -> bool {
         self.options.contains(Options::WIDE_DESCRIPTORS)

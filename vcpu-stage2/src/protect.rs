@@ -163,7 +163,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                         self.debt.park(piece.clone(), 1);
                         self.owe_leaves(piece, level);
                     } else if word != new {
-                        memory::update(entry, |word| keep_log(word, new));
+                        memory::update(entry, self.format, |word| keep_log(word, new));
                         self.owe_leaves(piece, level);
                     }
                 }

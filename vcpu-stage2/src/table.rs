@@ -5,6 +5,7 @@ use crate::{
     change::Debt,
     descriptor::{Format, Kind},
     memory,
+    pages::Recent,
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use vcpu_regs::{Ipa, Pa, Vmid};
@@ -83,6 +84,7 @@ pub struct Table<F, M> {
     pub(crate) frames: F,
     pub(crate) memory: M,
     pub(crate) debt: Debt,
+    pub(crate) recent: Recent,
 }
 
 /// Whole pages of IPA space: `start..end`, in range.
@@ -109,6 +111,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             frames,
             memory,
             debt: Debt::NONE,
+            recent: Recent::NONE,
         })
     }
 
@@ -223,25 +226,6 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         self.frames.release(table, self.geometry.granule().bytes());
     }
 
-    /// The lowest table that translates all of a span, and its level.
-    pub(crate) fn descend(&self, span: &Span) -> (Pa, i8) {
-        let (mut table, mut level) = (self.root, self.geometry.start_level());
-        while level < 3 {
-            let shift = self.geometry.granule().entry_shift(level);
-            if span.start >> shift != span.end.saturating_sub(1) >> shift {
-                break;
-            }
-            let Some(entry) = self.entry(table, level, span.start) else {
-                break;
-            };
-            let Kind::Table(child) = self.format.kind(level, entry.load(Relaxed)) else {
-                break;
-            };
-            (table, level) = (child, level + 1);
-        }
-        (table, level)
-    }
-
     /// Returns the first mapped address of the span.
     #[cfg(test)]
     pub(crate) fn first_mapped(&self, span: Span) -> Option<Ipa> {
@@ -249,6 +233,9 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     }
 
     pub(crate) fn first_mapped_in(&self, table: Pa, level: i8, span: Span) -> Option<Ipa> {
+        if level == 3 {
+            return self.first_page(table, &span);
+        }
         for piece in pieces(span, self.geometry.granule().entry_shift(level)) {
             let entry = self.entry(table, level, piece.start)?.load(Relaxed);
             match self.format.kind(level, entry) {

@@ -17,9 +17,12 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// what is left of a split block missing.
     pub fn unmap(&mut self, ipa: Ipa, bytes: u64) -> Result<Change<'_, F, M>, MapError> {
         let span = self.span(ipa, bytes)?;
-        self.split_at(span.start)?;
-        self.split_at(span.end)?;
-        self.clear_span(span);
+        let (table, level) = self.descend(&span);
+        if level < 3 || !self.clear_pages(table, &span) {
+            self.split_at(span.start)?;
+            self.split_at(span.end)?;
+            self.clear_span(span);
+        }
         self.debt.owe_publish();
         Ok(Change::new(self))
     }
@@ -32,6 +35,9 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     }
 
     fn clear_in(&mut self, table: Pa, level: i8, span: Span) {
+        if level == 3 {
+            return self.take_pages(table, &span);
+        }
         let shift = self.geometry.granule().entry_shift(level);
         // Adjacent leaves are owed together.
         let mut leaves = span.start..span.start;
@@ -46,7 +52,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                 Kind::Leaf => {
                     let word = memory::take(entry);
                     if word & PARKED != 0 {
-                        self.debt.unpark();
+                        self.debt.unpark(1);
                     }
                     if leaves.end != piece.start {
                         self.owe_cleared(leaves, level);
@@ -57,7 +63,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                 Kind::Table(child) if whole => {
                     memory::take(entry);
                     if word & PARKED != 0 {
-                        self.debt.unpark();
+                        self.debt.unpark(1);
                     }
                     self.retire(child, level + 1);
                     self.owe_table(piece, level);
@@ -69,7 +75,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                     {
                         memory::take(entry);
                         if word & PARKED != 0 {
-                            self.debt.unpark();
+                            self.debt.unpark(1);
                         }
                         self.retire(child, level + 1);
                         self.owe_table(piece, level);
@@ -87,7 +93,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     }
 
     /// Whether a table is empty; `cleared` is what was just taken out of it.
-    fn is_empty(&self, table: Pa, level: i8, cleared: &Span) -> bool {
+    pub(crate) fn is_empty(&self, table: Pa, level: i8, cleared: &Span) -> bool {
         let entries = self.entries(table, level);
         let empty = |entry: &core::sync::atomic::AtomicU64| entry.load(Relaxed) == 0;
         // Whoever unmaps page by page left the neighbour: look there first.
