@@ -8,82 +8,13 @@ use crate::{
     table::{Span, pieces},
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use vcpu_regs::{Invalidate, Ipa, IpaRange, Pa};
-
-/// What has been taken out of a table and may still be in use by a CPU.
-#[derive(Debug)]
-pub(crate) struct Debt {
-    owed: Option<Invalidate>,
-    /// What the owed invalidation is about and a little more: all that was translated by an entry
-    /// that changed. Nothing may become valid there before it is settled.
-    broken: Span,
-    /// Trees of tables no longer linked: a table and its level. Its first entry names the next.
-    limbo: Option<(Pa, i8)>,
-    /// Entries written but not valid before the invalidation: their number, and where they are.
-    parked: usize,
-    parked_span: Span,
-}
+use vcpu_regs::{Invalidate, Pa};
 
 /// In the first entry of a table in limbo: another follows, at this address and level (0 to 3).
 /// Neither [`VALID`] nor [`PARKED`]: an empty entry to us, and to walks that still have the table
 /// cached.
 const ANOTHER: u64 = 1 << 1;
 const LEVEL_SHIFT: u32 = 2;
-
-impl Debt {
-    pub(crate) const NONE: Self = Self {
-        owed: None,
-        broken: 0..0,
-        limbo: None,
-        parked: 0,
-        parked_span: 0..0,
-    };
-
-    /// New entries are to be made visible.
-    pub(crate) fn owe_publish(&mut self) {
-        self.owed.get_or_insert(Invalidate::Publish);
-    }
-
-    /// Translations of a range are to be forgotten.
-    pub(crate) fn owe(&mut self, range: IpaRange, broken: Span) {
-        self.broken = if self.broken.is_empty() {
-            broken
-        } else {
-            around(&self.broken, broken)
-        };
-        let range = Invalidate::Range(range);
-        let owed = self.owed.unwrap_or(Invalidate::Publish);
-        self.owed = Some(owed.join(range).unwrap_or(Invalidate::Vmid));
-    }
-
-    /// So many more entries are parked, in `span`.
-    pub(crate) fn park(&mut self, span: Span, entries: usize) {
-        if entries == 0 {
-            return;
-        }
-        self.parked_span = if self.parked == 0 {
-            span
-        } else {
-            around(&self.parked_span, span)
-        };
-        self.parked += entries;
-    }
-
-    /// Whether an old translation of some of `span` may still be in use.
-    pub(crate) fn is_broken(&self, span: &Span) -> bool {
-        span.start < self.broken.end && self.broken.start < span.end
-    }
-
-    /// So many parked entries were taken out again.
-    pub(crate) fn unpark(&mut self, entries: usize) {
-        self.parked = self.parked.saturating_sub(entries);
-    }
-}
-
-/// The smallest span that holds both.
-fn around(a: &Span, b: Span) -> Span {
-    a.start.min(b.start)..a.end.max(b.end)
-}
 
 /// A change of a table that CPUs may not have noticed yet.
 ///
@@ -103,7 +34,8 @@ impl<'t, F: FrameSource, M: AddressMap> Change<'t, F, M> {
 
     /// Returns what must be invalidated: this change's part and what earlier ones left.
     pub fn what(&self) -> Invalidate {
-        self.table.debt.owed.unwrap_or(Invalidate::Publish)
+        let Table { debt, geometry, .. } = &*self.table;
+        debt.owed(geometry).unwrap_or(Invalidate::Publish)
     }
 
     /// Leaves it owed, to settle several changes at once ([`Table::owed`]).
@@ -122,11 +54,14 @@ impl<'t, F: FrameSource, M: AddressMap> Change<'t, F, M> {
     /// no CPU has used it.
     pub unsafe fn settle(self, mut execute: impl FnMut(Invalidate)) {
         let table = self.table;
-        let Some(owed) = table.debt.owed.take() else {
+        let Some(owed) = table.debt.owed(&table.geometry) else {
             return;
         };
         execute(owed);
-        table.debt.broken = 0..0;
+        table.debt.pay();
+        if owed == Invalidate::Publish {
+            return; // nothing was taken out, so nothing waits
+        }
         let revived = table.revive_parked();
         table.release_limbo();
         if revived {
@@ -140,7 +75,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// a change that failed had split before it did. Ask after an error too: until it is settled,
     /// a guest finds what was split missing ([`Walk::Changing`](crate::Walk::Changing)).
     pub fn owed(&mut self) -> Option<Change<'_, F, M>> {
-        self.debt.owed.is_some().then_some(Change { table: self })
+        self.debt.is_owed().then_some(Change { table: self })
     }
 
     /// Gives every frame back to the source, and the source back.
@@ -164,7 +99,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// Takes a tree of tables, just unlinked, out of use: released when the debt is settled.
     pub(crate) fn retire(&mut self, table: Pa, level: i8) {
         self.recent = Recent::NONE;
-        if self.debt.parked > 0 {
+        if self.debt.has_parked() {
             let parked = self.parked_in(table, level);
             self.debt.unpark(parked);
         }
@@ -211,13 +146,11 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
 
     /// Makes parked entries valid; whether there were any.
     fn revive_parked(&mut self) -> bool {
-        let any = self.debt.parked > 0;
-        if any {
-            let span = self.debt.parked_span.clone();
-            self.revive_in(self.root, self.geometry.start_level(), span);
-            self.debt.parked = 0;
+        let span = self.debt.take_parked();
+        if let Some(span) = &span {
+            self.revive_in(self.root, self.geometry.start_level(), span.clone());
         }
-        any
+        span.is_some()
     }
 
     fn revive_in(&self, table: Pa, level: i8, span: Span) {
@@ -237,26 +170,17 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     }
 
     /// Notes that leaves of `level` in `span` changed.
+    #[inline]
     pub(crate) fn owe_leaves(&mut self, span: Span, level: i8) {
-        self.debt.owe(self.ipa_range(&span, Some(level)), span);
+        let broken = span.clone();
+        self.debt.owe(&self.geometry, span, Some(level), broken);
     }
 
     /// Notes that a table is gone, with what it translated of `span`, by an entry of `level`.
     pub(crate) fn owe_table(&mut self, span: Span, level: i8) {
         let shift = self.geometry.granule().entry_shift(level);
         let start = span.start >> shift << shift;
-        self.debt
-            .owe(self.ipa_range(&span, None), start..start + (1 << shift));
-    }
-
-    fn ipa_range(&self, span: &Span, level: Option<i8>) -> IpaRange {
-        IpaRange {
-            start: Ipa(span.start),
-            bytes: span.end - span.start,
-            granule: self.geometry.granule(),
-            wide_descriptors: self.geometry.has_wide_descriptors(),
-            level,
-            leaves_only: level.is_some(),
-        }
+        let broken = start..start + (1 << shift);
+        self.debt.owe(&self.geometry, span, None, broken);
     }
 }

@@ -143,18 +143,17 @@ impl Harvest<'_> {
 
     /// Up to 64 pages: a bit for each that is reported.
     fn word(&mut self, entries: &[AtomicU64], start: u64) -> u64 {
-        let (mut found, mut live) = (0, 0);
+        let mut found = 0;
         // Without a branch: which pages are dirty, nobody can predict.
-        for (index, entry) in entries.iter().enumerate() {
+        for entry in entries.iter().rev() {
             let word = entry.load(Relaxed);
-            let reported = u64::from(word & self.all == self.all);
-            found |= reported << index;
-            live |= (reported & word & VALID) << index; // bit 0
+            found = found << 1 | u64::from(word & self.all == self.all);
         }
-        let mut left = found;
+        let (mut left, mut live) = (found, 0);
         while left != 0 {
-            if let Some(entry) = entries.get(left.trailing_zeros() as usize) {
-                self.clear(entry);
+            let index = left.trailing_zeros();
+            if let Some(entry) = entries.get(index as usize) {
+                live |= (self.clear(entry) & VALID) << index; // bit 0
             }
             left &= left - 1;
         }
@@ -166,8 +165,9 @@ impl Harvest<'_> {
         found
     }
 
-    fn clear(&self, entry: &AtomicU64) {
-        memory::update(entry, self.format, |word| word & !self.clear);
+    /// Returns what the leaf was.
+    fn clear(&self, entry: &AtomicU64) -> u64 {
+        memory::update(entry, self.format, |word| word & !self.clear)
     }
 }
 

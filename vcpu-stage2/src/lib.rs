@@ -30,6 +30,7 @@
 
 mod attributes;
 mod change;
+mod debt;
 mod descriptor;
 mod geometry;
 mod guest_walk;

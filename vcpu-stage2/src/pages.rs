@@ -1,7 +1,7 @@
 //! The pages of one table, many at a time, without a walk from the root for each.
 
 use crate::{
-    AddressMap, FrameSource, Table,
+    AddressMap, FrameSource, MapError, Table,
     descriptor::{CONTIGUOUS, Kind, PARKED, VALID},
     memory,
     table::Span,
@@ -32,10 +32,16 @@ impl Recent {
 
 impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// The lowest table that translates all of a span, and its level.
+    #[inline]
     pub(crate) fn descend(&mut self, span: &Span) -> (Pa, i8) {
         if self.recent.translates(span) {
-            return (self.recent.table, 3);
+            (self.recent.table, 3)
+        } else {
+            self.descend_from_root(span)
         }
+    }
+
+    fn descend_from_root(&mut self, span: &Span) -> (Pa, i8) {
         let granule = self.geometry.granule();
         let (mut table, mut level) = (self.root, self.geometry.start_level());
         while level < 3 {
@@ -64,21 +70,56 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     }
 
     /// The entries of a span in the table of pages that translates it.
+    #[inline]
     pub(crate) fn page_entries(&self, table: Pa, span: &Span) -> &[AtomicU64] {
-        let first = self.index(3, span.start);
-        let count = (span.end - span.start) >> self.geometry.granule().shift();
-        self.entries(table, 3)
+        let entries = self.entries(table, 3);
+        let shift = self.geometry.granule().shift();
+        // Tables have powers of two of entries, and a root of pages is indexed through.
+        let first = (span.start >> shift) as usize & (entries.len() - 1);
+        let count = ((span.end - span.start) >> shift) as usize;
+        entries
             .get(first..)
-            .and_then(|entries| entries.get(..count as usize))
+            .and_then(|entries| entries.get(..count))
             .unwrap_or(&[])
     }
 
     /// The first mapped page of a span, in the table that translates it.
     pub(crate) fn first_page(&self, table: Pa, span: &Span) -> Option<Ipa> {
-        let is_mapped = |entry: &AtomicU64| entry.load(Relaxed) & (VALID | PARKED) != 0;
-        let index = self.page_entries(table, span).iter().position(is_mapped)?;
-        let offset = (index as u64) << self.geometry.granule().shift();
-        Some(Ipa(span.start + offset))
+        let index = first_mapped(self.page_entries(table, span))?;
+        Some(self.page_at(span, index))
+    }
+
+    fn page_at(&self, span: &Span, index: usize) -> Ipa {
+        Ipa(span.start + ((index as u64) << self.geometry.granule().shift()))
+    }
+
+    /// Maps pages, none with the contiguous hint, in the table that translates them.
+    #[inline]
+    pub(crate) fn map_pages(
+        &self,
+        table: Pa,
+        span: &Span,
+        pa: Pa,
+        bits: u64,
+    ) -> Result<(), MapError> {
+        let entries = self.page_entries(table, span);
+        if let [entry] = entries
+            && is_empty(entry)
+        {
+            // Page by page, neither loop is worth its set-up.
+            memory::store(entry, self.format.leaf(3, pa.0, bits));
+            return Ok(());
+        }
+        if let Some(index) = first_mapped(entries) {
+            return Err(MapError::Occupied(self.page_at(span, index)));
+        }
+        let page = self.geometry.granule().bytes();
+        let mut pa = pa.0;
+        for entry in entries {
+            memory::store(entry, self.format.leaf(3, pa, bits));
+            pa += page;
+        }
+        Ok(())
     }
 
     /// Unmaps pages in the table that translates them. Whether that was all there was to do: not
@@ -93,38 +134,80 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         if is_cut(span.start, entries.first()) || is_cut(span.end, entries.last()) {
             return false;
         }
-        self.take_pages(table, span);
-        !self.is_empty(table, 3, span)
+        let taken = Taken::from(entries);
+        let is_empty = self.is_empty(table, 3, span);
+        self.owe_taken(span, &taken);
+        !is_empty
     }
 
     /// Takes pages out of the table that translates them.
     pub(crate) fn take_pages(&mut self, table: Pa, span: &Span) {
-        let (mut taken, mut parked) = (0, 0);
-        let (mut first, mut end) = (None, 0);
-        for (index, entry) in self.page_entries(table, span).iter().enumerate() {
+        let taken = Taken::from(self.page_entries(table, span));
+        self.owe_taken(span, &taken);
+    }
+
+    #[inline]
+    fn owe_taken(&mut self, span: &Span, taken: &Taken) {
+        if taken.count == 0 {
+            return;
+        }
+        self.debt.unpark(taken.parked);
+        let at = |index| self.page_at(span, index).0;
+        let (start, end) = (at(taken.first), at(taken.end));
+        if taken.end - taken.first == taken.count {
+            self.owe_leaves(start..end, 3);
+        } else {
+            // With holes between: the range around both.
+            let page = self.geometry.granule().bytes();
+            self.owe_leaves(start..start + page, 3);
+            self.owe_leaves(end - page..end, 3);
+        }
+    }
+}
+
+/// Leaves taken out of a run of entries.
+struct Taken {
+    count: usize,
+    /// How many of them were parked.
+    parked: usize,
+    /// Index of the first, and after the last.
+    first: usize,
+    end: usize,
+}
+
+impl Taken {
+    /// Empties the entries.
+    #[inline]
+    fn from(entries: &[AtomicU64]) -> Self {
+        let mut taken = Self {
+            count: 0,
+            parked: 0,
+            first: 0,
+            end: 0,
+        };
+        for (index, entry) in entries.iter().enumerate() {
             let word = entry.load(Relaxed);
             if word & (VALID | PARKED) == 0 {
                 continue;
             }
             // No exchange: what a walk still records in a leaf that goes, nobody asks for.
             memory::store(entry, 0);
-            parked += usize::from(word & PARKED != 0);
-            taken += 1;
-            first.get_or_insert(index);
-            end = index + 1;
+            if taken.count == 0 {
+                taken.first = index;
+            }
+            taken.count += 1;
+            taken.parked += usize::from(word & PARKED != 0);
+            taken.end = index + 1;
         }
-        let Some(first) = first else {
-            return;
-        };
-        self.debt.unpark(parked);
-        let shift = self.geometry.granule().shift();
-        let at = |index: usize| span.start + ((index as u64) << shift);
-        if end - first == taken {
-            self.owe_leaves(at(first)..at(end), 3);
-        } else {
-            // With holes between: the range around both.
-            self.owe_leaves(at(first)..at(first + 1), 3);
-            self.owe_leaves(at(end - 1)..at(end), 3);
-        }
+        taken
     }
+}
+
+fn is_empty(entry: &AtomicU64) -> bool {
+    entry.load(Relaxed) & (VALID | PARKED) == 0
+}
+
+/// The index of the first entry that is not empty.
+fn first_mapped(entries: &[AtomicU64]) -> Option<usize> {
+    entries.iter().position(|entry| !is_empty(entry))
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     AddressMap, Execute, FrameSource, Geometry, RootError, Stage2,
-    change::Debt,
+    debt::Debt,
     descriptor::{Format, Kind},
     memory,
     pages::Recent,
