@@ -10,14 +10,14 @@ use aarch64_cpu::{
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, SwitchedReg, SwitchedState, SysReg,
+    At, Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
+    InvalidateStep, Par, SwitchedReg, SwitchedState, SysReg, Va,
 };
 
 use crate::{
     controls, debug, fp, switch, switched,
     sysreg::{mrs, msr},
-    tlb,
+    tlb, translate,
 };
 
 /// `SCTLR_EL2`: EnIA, EnIB, EnDA, EnDB.
@@ -188,6 +188,11 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn invalidate(&self, step: InvalidateStep) {
         // SAFETY: forgetting a translation that is still right costs a walk, nothing else.
         unsafe { tlb::execute(step) }
+    }
+
+    unsafe fn translate(&self, va: Va, at: At) -> Par {
+        // SAFETY: the same contract.
+        unsafe { translate::execute(va, at) }
     }
 
     unsafe fn gic_acknowledge(&self) -> Intid {

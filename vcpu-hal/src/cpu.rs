@@ -1,8 +1,8 @@
 //! The processor as a trait.
 
 use vcpu_regs::{
-    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, SwitchedReg, SwitchedState,
+    At, Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
+    InvalidateStep, Par, SwitchedReg, SwitchedState, Va,
 };
 
 /// How the calling code runs, before anything is touched.
@@ -201,6 +201,15 @@ pub unsafe trait Cpu {
     ///
     /// The CPU is at EL2, and the features that the step needs are there.
     unsafe fn invalidate(&self, step: InvalidateStep);
+
+    /// Has the hardware translate `va` in the EL1&0 regime (`AT`); `PAR_EL1` is the guest's, and is
+    /// as before.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, with `HCR_EL2.TGE` clear on a host with E2H. The tables that
+    /// `VTTBR_EL2`, where stage 2 is on, and the guest's own registers lead to may be walked.
+    unsafe fn translate(&self, va: Va, at: At) -> Par;
 
     /// Acknowledges the highest pending Group 1 interrupt: `ICC_IAR1_EL1`.
     ///

@@ -7,8 +7,8 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, SwitchedReg, SwitchedState,
+    At, Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
+    InvalidateStep, Par, SwitchedReg, SwitchedState, Va,
 };
 
 use crate::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
@@ -83,6 +83,8 @@ pub struct ScriptedCpu<'s> {
     pub hcr_in_guest: Cell<Hcr>,
     /// How many steps of invalidations were executed.
     pub invalidations: Cell<u32>,
+    /// What the hardware answers to an `AT`; that nothing is mapped, to begin with.
+    pub translation: Cell<&'s dyn Fn(Va, At) -> Par>,
     /// The INTID that the next acknowledge returns; 1023 is none.
     pub pending: Cell<Intid>,
     script: Cell<&'s [Step<'s>]>,
@@ -90,6 +92,9 @@ pub struct ScriptedCpu<'s> {
 
 /// D, A, I and F.
 const ALL_MASKED: u64 = 0x3c0;
+
+/// F, and a translation fault of stage 1 at level 0.
+const NOT_MAPPED: Par = Par::from_bits(0b00_0100 << 1 | 1);
 
 impl<'s> ScriptedCpu<'s> {
     /// Where the host's vectors are: `VBAR_EL2`.
@@ -115,6 +120,7 @@ impl<'s> ScriptedCpu<'s> {
             fp: RefCell::default(),
             hcr_in_guest: Cell::default(),
             invalidations: Cell::new(0),
+            translation: Cell::new(&|_, _| NOT_MAPPED),
             pending: Cell::new(Intid(1023)),
             script: Cell::new(script),
         }
@@ -236,6 +242,10 @@ unsafe impl Cpu for ScriptedCpu<'_> {
 
     unsafe fn invalidate(&self, _: InvalidateStep) {
         self.invalidations.set(self.invalidations.get() + 1);
+    }
+
+    unsafe fn translate(&self, va: Va, at: At) -> Par {
+        (self.translation.get())(va, at)
     }
 
     unsafe fn gic_acknowledge(&self) -> Intid {

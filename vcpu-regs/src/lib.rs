@@ -18,6 +18,7 @@ mod stage2;
 mod state;
 mod sysreg;
 mod table;
+mod translate;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
 pub use controls::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, IchHcr, Mdcr};
@@ -31,3 +32,4 @@ pub use pstate::{Mode, Pstate};
 pub use stage2::{Vtcr, VtcrFields, Vttbr};
 pub use state::*;
 pub use sysreg::{SysReg, SysRegDirections};
+pub use translate::{At, Par, Translated};

@@ -11,8 +11,8 @@ use vcpu_hal::{
     percpu::MpidrTable,
 };
 use vcpu_regs::{
-    Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters,
-    Intid, InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
+    At, Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters,
+    Intid, InvalidateStep, Mdcr, Pa, Par, Pstate, SwitchedReg, SwitchedState, SysReg, Va, Vmid,
 };
 use vcpu_stage2::{Geometry, Options, Request, Stage2};
 
@@ -183,6 +183,10 @@ unsafe impl Cpu for Watched<'_> {
         self.log(Event::Invalidate(step));
         // SAFETY: values only.
         unsafe { self.cpu.invalidate(step) }
+    }
+    unsafe fn translate(&self, va: Va, at: At) -> Par {
+        // SAFETY: values only.
+        unsafe { self.cpu.translate(va, at) }
     }
     unsafe fn gic_acknowledge(&self) -> Intid {
         self.log(Event::Acknowledge);
