@@ -35,7 +35,7 @@ pub(crate) unsafe fn read(features: Features) -> Controls {
     };
     // SAFETY: the same contract.
     unsafe { read_optional(&mut controls, features) };
-    if features.gicv3 {
+    if features.gicv3() {
         controls.icc_sre = IccSre::from_bits_retain(ICC_SRE_EL2.get());
         if controls.icc_sre.contains(IccSre::SRE) {
             controls.ich_hcr = IchHcr::from_bits_retain(ICH_HCR_EL2.get()); // undefined while SRE is 0
@@ -55,7 +55,7 @@ macro_rules! optional {
         #[inline(always)]
         unsafe fn read_optional(controls: &mut Controls, features: Features) {
             $(
-                if $(features.$feature)&&+ {
+                if $(features.$feature())&&+ {
                     // SAFETY: at EL2, and the feature is there; a read without a side effect.
                     controls.$field = unsafe { mrs!($encoding) };
                 }
@@ -70,7 +70,7 @@ macro_rules! optional {
         #[inline(always)]
         unsafe fn write_optional(controls: &Controls, features: Features) {
             $(
-                if $(features.$feature)&&+ {
+                if $(features.$feature())&&+ {
                     // SAFETY: at EL2, and the feature is there: traps of lower levels only.
                     unsafe { msr!($encoding, controls.$field) };
                 }
@@ -87,6 +87,10 @@ optional! {
     hdfgrtr (3, 4, 3, 1, 4) if fgt;
     hdfgwtr (3, 4, 3, 1, 5) if fgt;
     hafgrtr (3, 4, 3, 1, 6) if fgt amu;
+    hfgrtr2 (3, 4, 3, 1, 2) if fgt2;
+    hfgwtr2 (3, 4, 3, 1, 3) if fgt2;
+    hdfgrtr2 (3, 4, 3, 1, 0) if fgt2;
+    hdfgwtr2 (3, 4, 3, 1, 1) if fgt2;
     mpam2 (3, 4, 10, 5, 0) if mpam;
 }
 
@@ -97,24 +101,35 @@ optional! {
 /// The CPU is at EL2 and has what `features` says; the host can go on under `controls`.
 #[inline(always)]
 pub(crate) unsafe fn write(controls: &Controls, features: Features) {
-    VTCR_EL2.set(controls.vtcr);
-    VTTBR_EL2.set(controls.vttbr);
     CPTR_EL2.set(controls.cptr.bits());
     MDCR_EL2.set(controls.mdcr.bits());
     CNTHCTL_EL2.set(controls.cnthctl.bits());
     // SAFETY: HSTR_EL2, at EL2: traps of lower levels only.
     unsafe { msr!((3, 4, 1, 1, 3), controls.hstr) };
+    // SAFETY: the same contract.
+    unsafe { write_optional(controls, features) };
+    if features.gicv3() {
+        write_gic(controls);
+    }
+    // SAFETY: the same contract.
+    unsafe { write_guest(controls) };
+    barrier::isb(barrier::SY); // all of the above, before what the caller does under it
+}
+
+/// Puts in force what tells one guest from the next; an `eret` or `isb` is to synchronise it.
+///
+/// # Safety
+///
+/// As for [`write`], for these words.
+#[inline(always)]
+pub(crate) unsafe fn write_guest(controls: &Controls) {
+    VTCR_EL2.set(controls.vtcr);
+    VTTBR_EL2.set(controls.vttbr);
     CNTVOFF_EL2.set(controls.cntvoff);
     // SAFETY: VPIDR_EL2, at EL2: what EL1 reads from MIDR_EL1.
     unsafe { msr!((3, 4, 0, 0, 0), controls.vpidr) };
     VMPIDR_EL2.set(controls.vmpidr);
-    // SAFETY: the same contract.
-    unsafe { write_optional(controls, features) };
-    if features.gicv3 {
-        write_gic(controls);
-    }
     HCR_EL2.set(controls.hcr.bits());
-    barrier::isb(barrier::SY); // all of the above, before what the caller does under it
 }
 
 /// ICH_HCR_EL2 exists only while SRE is 1.

@@ -1,6 +1,8 @@
 //! What a guest may do, as data, and the EL2 words that say so to the hardware.
 
-use vcpu_regs::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, IchHcr, IdRegisters, Mdcr};
+use vcpu_regs::{
+    Cnthctl, Controls, Cptr, CptrE2h, Features, Hcr, Hcrx, IccSre, IchHcr, IdRegisters, Mdcr,
+};
 use vcpu_stage2::Stage2;
 
 /// Who handles what. The default keeps everything with the host.
@@ -15,6 +17,8 @@ pub struct Policy {
     pub wfi: Waits,
     /// `WFE` and `WFET`.
     pub wfe: Waits,
+    /// The FP and SIMD registers.
+    pub fp: Fp,
 }
 
 impl Policy {
@@ -25,6 +29,7 @@ impl Policy {
         timers: Timers::PassThrough,
         wfi: Waits::Native,
         wfe: Waits::Native,
+        fp: Fp::Lazy,
     };
 }
 
@@ -61,6 +66,24 @@ pub enum Waits {
     Native,
 }
 
+/// When a guest gets its FP and SIMD registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Fp {
+    /// With its first use of them after each load, which traps: a guest that uses none costs
+    /// nothing.
+    #[default]
+    Lazy,
+    /// With each load.
+    Eager,
+}
+
+/// `HFGRTR_EL2` and `HFGWTR_EL2`: PIRE0_EL1 and PIR_EL1 do not trap (nPIRE0_EL1, nPIR_EL1).
+const HFG_PIR: u64 = 1 << 58 | 1 << 57;
+/// `HFGRTR_EL2` and `HFGWTR_EL2`: POR_EL0 and POR_EL1 do not trap (nPOR_EL0, nPOR_EL1).
+const HFG_POR: u64 = 1 << 60 | 1 << 59;
+/// `MPAM2_EL2`: MPAMSM_EL1 does not trap (EnMPAMSM).
+const MPAM2_ENABLES: u64 = 1 << 50;
 /// `MPAM2_EL2`: the guest's MPAM0_EL1 and MPAM1_EL1 trap (TRAPMPAM0EL1, TRAPMPAM1EL1).
 const MPAM2_TRAPS: u64 = 1 << 49 | 1 << 48;
 
@@ -70,9 +93,22 @@ pub(crate) struct Identity {
     pub midr: u64,
     pub mpidr: u64,
     pub counter_offset: u64,
+    /// What of the CPU's features is switched for it.
+    pub granted: Features,
+    /// Whether it has FP and SIMD.
+    pub has_fp: bool,
 }
 
 impl Policy {
+    /// Returns what of the state of a CPU with `features` belongs to a guest that is `shown` these.
+    pub(crate) fn granted(&self, features: Features, shown: Features) -> Features {
+        let granted = features.granted(shown);
+        match self.timers {
+            Timers::Virtual => granted.without_physical_timer(),
+            Timers::PassThrough => granted,
+        }
+    }
+
     /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host`.
     ///
     /// What is neither switched nor meant for guests traps: SVE, SME, trace, the performance and
@@ -87,14 +123,17 @@ impl Policy {
     ) -> Controls {
         let e2h = host.hcr.contains(Hcr::E2H);
         let features = ids.features();
-        let pass_through = self.interrupts == Interrupts::PassThrough && features.gicv3;
+        let pass_through = self.interrupts == Interrupts::PassThrough && features.gicv3();
+        let granted = identity.granted;
+        let hfg = hfg(granted);
         Controls {
-            hcr: self.hcr(ids, stage2) | host.hcr & Hcr::E2H,
+            hcr: self.hcr(ids, stage2, granted) | host.hcr & Hcr::E2H,
             cptr: if e2h {
-                Cptr::from_e2h(CptrE2h::FPEN | CptrE2h::TTA | CptrE2h::TAM)
+                Cptr::from_e2h(CptrE2h::TTA | CptrE2h::TAM)
             } else {
                 Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM
-            },
+            }
+            .with_fp_trap(self.fp == Fp::Lazy || !identity.has_fp, e2h),
             // HPMN stays the host's: 0 is reserved without FEAT_HPMN0. The profiling and trace
             // buffers (E2PB, E2TB) are EL2's.
             mdcr: host.mdcr & Mdcr::HPMN
@@ -112,16 +151,23 @@ impl Policy {
             vmpidr: identity.mpidr,
             vtcr: stage2.vtcr().bits(),
             vttbr: stage2.vttbr().bits(),
-            // Bits that grant are clear. So are those that trap: what they could trap is refused
-            // above, hidden, or switched.
-            hcrx: 0,
-            hfgrtr: 0,
-            hfgwtr: 0,
+            hcrx: match granted.tcr2() {
+                true => Hcrx::TCR2_EN.bits(),
+                false => 0,
+            },
+            // Bits that grant are clear but for what is switched. So are those that trap: what they
+            // could trap is refused above, hidden, or switched.
+            hfgrtr: hfg,
+            hfgwtr: hfg,
             hfgitr: 0,
             hdfgrtr: 0,
             hdfgwtr: 0,
             hafgrtr: 0,
-            mpam2: host.mpam2 | MPAM2_TRAPS,
+            hfgrtr2: 0,
+            hfgwtr2: 0,
+            hdfgrtr2: 0,
+            hdfgwtr2: 0,
+            mpam2: host.mpam2 & !MPAM2_ENABLES | MPAM2_TRAPS,
             icc_sre: match pass_through {
                 true => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
                 false => host.icc_sre - IccSre::ENABLE,
@@ -147,7 +193,7 @@ impl Policy {
         Cnthctl::from_bits_retain(host.bits() & !both | granted.bits() << Cnthctl::E2H_SHIFT)
     }
 
-    fn hcr(&self, ids: &IdRegisters, stage2: &Stage2) -> Hcr {
+    fn hcr(&self, ids: &IdRegisters, stage2: &Stage2, granted: Features) -> Hcr {
         let mut hcr = Hcr::VM
             | Hcr::SWIO
             | Hcr::PTW
@@ -172,7 +218,7 @@ impl Policy {
         if stage2.needs_force_write_back() {
             hcr |= Hcr::FWB;
         }
-        if ids.has_pauth() {
+        if granted.pauth() {
             hcr |= Hcr::API | Hcr::APK;
         }
         if ids.has_lor() {
@@ -181,9 +227,21 @@ impl Policy {
         if ids.has_ras() {
             hcr |= Hcr::TERR;
         }
-        if ids.has_mte() {
+        if granted.mte() {
+            hcr |= Hcr::ATA;
+        } else if ids.has_mte() {
             hcr |= Hcr::TID5;
+        }
+        if granted.scxtnum() {
+            hcr |= Hcr::EN_SCXT;
         }
         hcr
     }
+}
+
+/// Returns HFGRTR_EL2, which is HFGWTR_EL2 too.
+fn hfg(granted: Features) -> u64 {
+    let indirection = if granted.s1pie() { HFG_PIR } else { 0 };
+    let overlays = if granted.s1poe() { HFG_POR } else { 0 };
+    indirection | overlays
 }

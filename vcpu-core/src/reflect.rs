@@ -4,11 +4,11 @@ use vcpu_exits::{
     AbortFlags, Access, Fault, FaultKind, SError,
     calls::{FunctionId, PsciCall, PsciError, PsciFunction},
 };
-use vcpu_hal::{Cpu, Platform};
+use vcpu_hal::{Cpu, Inject, Platform};
 use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg, Va};
 
 use crate::{
-    Call, Exit, Live, Mmio, Psci, SysRegAccess,
+    Call, Exit, Interrupts, Live, Mmio, Psci, SysRegAccess,
     exit::Conduit,
     inject::{self, Bank, Vector},
 };
@@ -118,7 +118,10 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
             Ok(()) => return,
             Err(access) => access,
         };
-        match emulated(access.reg(), self.vm.ids()) {
+        let interrupts = self.vcpu.policy.interrupts;
+        let has_interface =
+            interrupts == Interrupts::PassThrough || <P::Inject as Inject>::HAS_INTERFACE;
+        match emulated(access.reg(), self.vm.ids(), has_interface) {
             Some(Emulated::Constant(value)) if access.write().is_none() => {
                 self.complete(access, value);
             }
@@ -164,7 +167,10 @@ enum Emulated {
 }
 
 /// Returns what stands behind a register that traps, or `None` when the guest has not got it.
-fn emulated(reg: SysReg, ids: &IdRegisters) -> Option<Emulated> {
+fn emulated(reg: SysReg, ids: &IdRegisters, has_interface: bool) -> Option<Emulated> {
+    const ID_AA64PFR0_EL1: SysReg = SysReg::new(3, 0, 0, 4, 0);
+    /// `ID_AA64PFR0_EL1`: the GIC CPU interface is system registers.
+    const GIC: u64 = 0xf << 24;
     const AIDR_EL1: SysReg = SysReg::new(3, 1, 0, 0, 7);
     const ACTLR_EL1: SysReg = SysReg::new(3, 0, 1, 0, 1);
     const ERRIDR_EL1: SysReg = SysReg::new(3, 0, 5, 3, 0);
@@ -172,6 +178,7 @@ fn emulated(reg: SysReg, ids: &IdRegisters) -> Option<Emulated> {
     match reg {
         AIDR_EL1 | ERRIDR_EL1 => Some(Emulated::Constant(0)),
         ACTLR_EL1 => Some(Emulated::Ignored),
+        ID_AA64PFR0_EL1 if !has_interface => Some(Emulated::Constant(ids.pfr0() & !GIC)),
         reg => ids.get(reg).map(Emulated::Constant),
     }
 }

@@ -1,14 +1,12 @@
 //! A virtual CPU that is on no physical one.
 
-use core::{
-    ops::{Deref, DerefMut},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use core::ops::{Deref, DerefMut};
 
 use vcpu_hal::{Cpu, Inject, Platform};
-use vcpu_regs::{DebugState, Esr, FpState, Intid, SwitchedReg, SwitchedState};
+use vcpu_regs::{DebugState, Esr, FpState, SwitchedReg, SwitchedState};
+use vcpu_stage2::VcpuTag;
 
-use crate::{El2, Live, LoadError, Policy, Registers, Vm, live::Prepared};
+use crate::{El2, Live, LoadError, Policy, Registers, Vm, number, residency::Prepared};
 
 /// What a vCPU starts from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,11 +31,11 @@ pub struct Vcpu<P: Platform> {
     pub(crate) pending_serror: Option<Esr>,
     pub(crate) mpidr: u64,
     pub(crate) policy: Policy,
-    pub(crate) prepared: Option<Prepared>,
-    /// Tells vCPUs apart where their translations might be mixed up.
-    pub(crate) number: u64,
-    /// The CPU it was last loaded on.
-    pub(crate) last_cpu: Option<usize>,
+    pub(crate) prepared: Prepared,
+    /// Whether the FP registers are on the hardware.
+    pub(crate) fp_is_live: bool,
+    /// Tells vCPUs apart where their translations might be mixed up, and where it ran.
+    pub(crate) tag: VcpuTag,
 }
 
 impl<P: Platform> Vcpu<P> {
@@ -46,7 +44,6 @@ impl<P: Platform> Vcpu<P> {
 
     /// Returns a vCPU after reset, at address 0 in EL1h with everything masked.
     pub fn new(config: &VcpuConfig) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             registers: Registers::new(),
             switched: SwitchedState::default(),
@@ -56,9 +53,9 @@ impl<P: Platform> Vcpu<P> {
             pending_serror: None,
             mpidr: config.mpidr & Self::MPIDR_FIELDS | 1 << 31,
             policy: config.policy,
-            prepared: None,
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            last_cpu: None,
+            prepared: Prepared::default(),
+            fp_is_live: false,
+            tag: VcpuTag::new(number::fresh() as u32),
         }
     }
 
@@ -71,6 +68,11 @@ impl<P: Platform> Vcpu<P> {
         vm: &'a Vm,
     ) -> Result<Live<'a, 'h, P, C>, LoadError> {
         Live::load(self, el2, vm)
+    }
+
+    /// Returns whether a trapped use of FP is the first since the load.
+    pub(crate) fn waits_for_fp(&self) -> bool {
+        self.prepared.has_fp && !self.fp_is_live
     }
 
     /// Returns the MPIDR_EL1 that the guest reads.
@@ -91,7 +93,7 @@ impl<P: Platform> Vcpu<P> {
     /// Replaces a system register.
     pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
         self.switched.set(reg, value);
-        self.last_cpu = None; // translations of the old TTBR and ASID may be anywhere
+        self.tag.forget(); // translations of the old TTBR and ASID may be anywhere
     }
 
     /// Returns the FP/SIMD registers.
@@ -112,15 +114,6 @@ impl<P: Platform> Vcpu<P> {
     /// Returns the breakpoints and watchpoints, to change them.
     pub fn debug_mut(&mut self) -> &mut DebugState {
         &mut self.debug
-    }
-
-    /// Makes a virtual interrupt pending, for when the vCPU next runs.
-    pub fn inject_irq(
-        &mut self,
-        host: &P,
-        intid: Intid,
-    ) -> Result<(), <P::Inject as Inject>::Error> {
-        host.inject().inject(&mut self.pending, intid)
     }
 }
 

@@ -3,10 +3,19 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use vcpu_hal::{Cpu, Platform};
-use vcpu_regs::IdRegisters;
-use vcpu_stage2::Stage2;
+use vcpu_regs::{IdExcess, IdRegisters, Vmid};
+use vcpu_stage2::{Stage2, VmTag};
 
-use crate::{El2, ids::guest_ids};
+use crate::{El2, Extensions, ids::guest_ids, number};
+
+/// CPUs of which is known which vCPU ran last: on one beyond, each load drops the translations of
+/// a VM that has a VMID of its own, and other VMs are refused.
+///
+/// Fewer than there are 8-bit VMIDs, so that a machine with these has some to give.
+pub const MAX_CPUS: usize = 128;
+
+/// The VMIDs of a machine, for all VMs whose stage 2 has none of its own.
+pub type Vmids = vcpu_stage2::Vmids<MAX_CPUS>;
 
 /// One guest: its memory, its clock and what it believes its CPUs to be.
 ///
@@ -15,35 +24,86 @@ use crate::{El2, ids::guest_ids};
 pub struct Vm {
     pub(crate) stage2: Stage2,
     pub(crate) ids: IdRegisters,
+    extensions: Extensions,
+    /// CPUs, a bit each, that were found to have all that `ids` says.
+    capable: [AtomicU64; MAX_CPUS / 64],
     pub(crate) counter_offset: u64,
-    /// The vCPU that ran last on each CPU: its number plus one; 0 for none.
-    last: [AtomicU64; TRACKED_CPUS],
+    /// Tells VMs apart: no two ever have the same.
+    pub(crate) number: u64,
+    pub(crate) tag: VmTag<MAX_CPUS>,
 }
-
-/// On a CPU beyond these, each load of a vCPU drops the VM's translations.
-const TRACKED_CPUS: usize = 64;
 
 impl Vm {
     /// Returns a guest whose virtual counter starts near 0 now, and whose ID registers are this
     /// CPU's without what is hidden.
     pub fn new<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, stage2: Stage2) -> Self {
+        Self::with(el2, stage2, Extensions::empty())
+    }
+
+    /// Returns the same with more shown, where this CPU has it.
+    pub fn with<P: Platform, C: Cpu>(
+        el2: &El2<'_, P, C>,
+        stage2: Stage2,
+        extensions: Extensions,
+    ) -> Self {
         let ipa_bits = stage2.vtcr().fields().map_or(0, |vtcr| vtcr.ipa_bits);
         Self {
-            ids: guest_ids(el2.ids(), ipa_bits),
+            ids: guest_ids(el2.ids(), ipa_bits, extensions),
+            extensions,
+            capable: Default::default(),
             counter_offset: el2.counter(),
             stage2,
-            last: [const { AtomicU64::new(0) }; TRACKED_CPUS],
+            number: number::fresh(),
+            tag: VmTag::new(),
         }
     }
 
-    /// Notes that a vCPU runs on CPU `index` now; returns whether it was the last there before.
-    pub(crate) fn came_to(&self, index: usize, vcpu: u64) -> bool {
-        // Only the CPU itself touches its entry.
-        let last = self
-            .last
-            .get(index)
-            .map(|last| last.swap(vcpu + 1, Ordering::Relaxed));
-        last == Some(vcpu + 1)
+    /// Replaces what the guest is told of its CPU by something narrower: a template, or what the
+    /// CPUs that it will run on have [in common](IdRegisters::common). Who the CPU is (MIDR_EL1,
+    /// REVIDR_EL1) is free.
+    ///
+    /// What is hidden by it traps where the hardware can make it trap: pointer authentication, FP
+    /// and SIMD.
+    ///
+    /// # Errors
+    ///
+    /// The first field that has more than the VM has now; nothing changes then.
+    pub fn narrow(&mut self, ids: &IdRegisters) -> Result<(), IdExcess> {
+        if let Some(excess) = ids.excess(&self.ids) {
+            return Err(excess);
+        }
+        self.ids = ids.clone();
+        self.capable = Default::default();
+        self.number = number::fresh(); // what was prepared for it is no longer right
+        Ok(())
+    }
+
+    /// Returns what the VM has that the CPU of `el2` has not.
+    pub(crate) fn excess<P: Platform, C: Cpu>(&self, el2: &El2<'_, P, C>) -> Option<IdExcess> {
+        let (word, bit) = (el2.index() / 64, 1 << (el2.index() % 64));
+        let capable = self.capable.get(word);
+        if capable.is_some_and(|capable| capable.load(Ordering::Relaxed) & bit != 0) {
+            return None;
+        }
+        let limit = guest_ids(el2.ids(), self.ipa_bits(), self.extensions);
+        let excess = self.ids.excess(&limit);
+        if let (None, Some(capable)) = (excess, capable) {
+            capable.fetch_or(bit, Ordering::Relaxed);
+        }
+        excess
+    }
+
+    fn ipa_bits(&self) -> u8 {
+        let vtcr = self.stage2.vtcr().fields();
+        vtcr.map_or(0, |vtcr| vtcr.ipa_bits)
+    }
+
+    /// Returns the VMID under which CPUs may have used the VM's table: the one to invalidate
+    /// after a change of it. `None` if the VM has not run.
+    ///
+    /// Call it after the change: a CPU that takes another VMID later sees the change.
+    pub fn vmid(&self) -> Option<Vmid> {
+        self.stage2.vmid().or_else(|| self.tag.vmid())
     }
 
     /// Returns the ID registers as the guest reads them.

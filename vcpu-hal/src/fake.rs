@@ -7,7 +7,7 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    At, Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
+    At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
     InvalidateStep, Par, SwitchedReg, SwitchedState, Va,
 };
 
@@ -30,15 +30,9 @@ impl Step<'static> {
 
     /// Returns an abort that changes nothing in the guest.
     pub const fn fault(esr: u64, far: u64, hpfar: u64) -> Self {
-        let words = ExitWords {
-            cause: Cause::Synchronous,
-            esr: Esr(esr),
-            far,
-            hpfar,
-        };
         Self {
             guest: &|_| (),
-            words,
+            words: ExitWords::synchronous(Esr(esr), far, hpfar),
         }
     }
 
@@ -208,6 +202,25 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         self.controls.set(*controls);
     }
 
+    unsafe fn set_guest(&self, controls: &Controls) {
+        self.controls.set(Controls {
+            hcr: controls.hcr,
+            cntvoff: controls.cntvoff,
+            vpidr: controls.vpidr,
+            vmpidr: controls.vmpidr,
+            vtcr: controls.vtcr,
+            vttbr: controls.vttbr,
+            ..self.controls.get()
+        });
+    }
+
+    unsafe fn set_cptr(&self, cptr: Cptr) {
+        self.controls.set(Controls {
+            cptr,
+            ..self.controls.get()
+        });
+    }
+
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
         copy(&self.switched.borrow(), state, features);
     }
@@ -257,7 +270,7 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     unsafe fn gic_deactivate(&self, _: Intid) {}
 }
 
-/// Copies the registers that a CPU with `interface` has.
+/// Copies the registers that a guest with `features` has.
 fn copy(from: &SwitchedState, to: &mut SwitchedState, features: Features) {
     for &reg in SwitchedReg::ALL {
         if reg.exists(features) {

@@ -2,6 +2,8 @@
 
 use bitflags::bitflags;
 
+use crate::{IccSre, IchHcr};
+
 bitflags! {
     /// `HCR_EL2`. Arm ARM (DDI 0487), `HCR_EL2`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +82,20 @@ impl Hcr {
 }
 
 bitflags! {
+    /// `HCRX_EL2`. Arm ARM (DDI 0487), `HCRX_EL2`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Hcrx: u64 {
+        /// `TCR2_EL1` does not trap (FEAT_TCR2).
+        const TCR2_EN = 1 << 14;
+        /// `SCTLR2_EL1` does not trap (FEAT_SCTLR2).
+        const SCTLR2_EN = 1 << 15;
+        /// `FPMR` does not trap (FEAT_FPMR).
+        const EN_FPM = 1 << 23;
+        const _ = !0;
+    }
+}
+
+bitflags! {
     /// `CPTR_EL2` in its layout for `HCR_EL2.E2H` = 1. Arm ARM (DDI 0487), `CPTR_EL2`.
     ///
     /// SVE and SME trap unless their two-bit fields (ZEN, SMEN) say otherwise.
@@ -87,6 +103,10 @@ bitflags! {
     pub struct CptrE2h: u64 {
         /// FP and SIMD do not trap (FPEN).
         const FPEN = 3 << 20;
+        /// SVE does not trap (ZEN).
+        const ZEN = 3 << 16;
+        /// SME does not trap (SMEN).
+        const SMEN = 3 << 24;
         /// Trace registers trap.
         const TTA = 1 << 28;
         /// Activity-monitor registers trap (FEAT_AMUv1).
@@ -135,10 +155,20 @@ bitflags! {
         const TDOSA = 1 << 10;
         /// The debug ROM address traps.
         const TDRA = 1 << 11;
+        /// Whose the profiling buffer is, 0 being EL2's (FEAT_SPE).
+        const E2PB = 3 << 12;
         /// Statistical-profiling registers trap (FEAT_SPE).
         const TPMS = 1 << 14;
+        /// System-PMU registers do not trap (FEAT_SPMU).
+        const EN_SPM = 1 << 15;
         /// Trace-filter registers trap (FEAT_TRF).
         const TTRF = 1 << 19;
+        /// Whose the trace buffer is, 0 being EL2's (FEAT_TRBE).
+        const E2TB = 3 << 24;
+        /// `MDSELR_EL1` does not trap (FEAT_Debugv8p9).
+        const EBWE = 1 << 43;
+        /// `MDSTEPOP_EL1` does not trap (FEAT_STEP2).
+        const EN_STEPOP = 1 << 50;
         const _ = !0;
     }
 }
@@ -162,39 +192,20 @@ impl Cnthctl {
 }
 
 impl Cptr {
+    /// Returns the value, in the layout that `e2h` says, under which FP and SIMD trap or not.
+    pub const fn with_fp_trap(self, traps: bool, e2h: bool) -> Self {
+        let (bits, set) = if e2h {
+            (CptrE2h::FPEN.bits(), !traps)
+        } else {
+            (Self::TFP.bits(), traps)
+        };
+        let rest = self.bits() & !bits;
+        Self::from_bits_retain(if set { rest | bits } else { rest })
+    }
+
     /// Returns the register's value in the other layout.
     pub const fn from_e2h(value: CptrE2h) -> Self {
         Self::from_bits_retain(value.bits())
-    }
-}
-
-bitflags! {
-    /// `ICC_SRE_EL2`. GIC architecture (IHI 0069), `ICC_SRE_EL2`.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct IccSre: u64 {
-        /// The CPU interface is system registers.
-        const SRE = 1 << 0;
-        /// EL1 may use `ICC_SRE_EL1`.
-        const ENABLE = 1 << 3;
-        const _ = !0;
-    }
-}
-
-bitflags! {
-    /// `ICH_HCR_EL2`. GIC architecture (IHI 0069), `ICH_HCR_EL2`.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct IchHcr: u64 {
-        /// The virtual CPU interface is on.
-        const EN = 1 << 0;
-        /// Registers common to both groups trap (`ICC_CTLR_EL1`, `ICC_PMR_EL1`, ...).
-        const TC = 1 << 10;
-        /// Group 0 registers trap.
-        const TALL0 = 1 << 11;
-        /// Group 1 registers trap.
-        const TALL1 = 1 << 12;
-        /// `ICC_DIR_EL1` traps, where the CPU can (ICH_VTR_EL2.TDS).
-        const TDIR = 1 << 14;
-        const _ = !0;
     }
 }
 
@@ -210,7 +221,7 @@ macro_rules! format_bits {
 }
 pub(crate) use format_bits;
 
-format_bits!(Hcr Cptr CptrE2h Mdcr Cnthctl IccSre IchHcr);
+format_bits!(Hcr Hcrx Cptr CptrE2h Mdcr Cnthctl);
 
 /// The EL2 words that hold while a guest is loaded; a host's own come back on `put`.
 ///
@@ -252,10 +263,34 @@ pub struct Controls {
     pub hdfgwtr: u64,
     /// `HAFGRTR_EL2`, with FEAT_FGT and FEAT_AMUv1.
     pub hafgrtr: u64,
+    /// `HFGRTR2_EL2`, with FEAT_FGT2.
+    pub hfgrtr2: u64,
+    /// `HFGWTR2_EL2`, with FEAT_FGT2.
+    pub hfgwtr2: u64,
+    /// `HDFGRTR2_EL2`, with FEAT_FGT2.
+    pub hdfgrtr2: u64,
+    /// `HDFGWTR2_EL2`, with FEAT_FGT2.
+    pub hdfgwtr2: u64,
     /// `MPAM2_EL2`, with FEAT_MPAM.
     pub mpam2: u64,
     /// `ICC_SRE_EL2`, with a GICv3 interface.
     pub icc_sre: IccSre,
     /// `ICH_HCR_EL2`, with a GICv3 interface.
     pub ich_hcr: IchHcr,
+}
+
+impl Controls {
+    /// Returns the words that guests under one policy share: all but `HCR_EL2`, `VTCR_EL2`,
+    /// `VTTBR_EL2`, `CNTVOFF_EL2`, `VPIDR_EL2` and `VMPIDR_EL2`, which are 0.
+    pub fn shared(self) -> Self {
+        Self {
+            hcr: Hcr::empty(),
+            cntvoff: 0,
+            vpidr: 0,
+            vmpidr: 0,
+            vtcr: 0,
+            vttbr: 0,
+            ..self
+        }
+    }
 }

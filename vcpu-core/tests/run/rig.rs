@@ -2,9 +2,9 @@
 
 use std::cell::RefCell;
 
-use vcpu_core::{El2, Live, Policy, Vcpu, VcpuConfig, Vm};
+use vcpu_core::{El2, Extensions, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
-    Cause, Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
+    Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
     inject::HcrLine,
     irq::LeavePending,
@@ -50,6 +50,15 @@ impl Watched<'_> {
 
     fn check(&self, features: Features) {
         assert_eq!(features, self.cpu.ids.features(), "not this CPU's features");
+    }
+
+    /// A guest may have less than the CPU.
+    fn check_granted(&self, features: Features) {
+        let all = self.cpu.ids.features();
+        for &reg in SwitchedReg::ALL {
+            let granted = reg.exists(features);
+            assert!(!granted || reg.exists(all), "{reg:?} is undefined");
+        }
     }
 
     fn check_fp(&self) {
@@ -130,14 +139,24 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.set_controls(controls, features) }
     }
+    unsafe fn set_guest(&self, controls: &Controls) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_guest(controls) };
+        self.log(Event::Controls(self.cpu.controls.get()));
+    }
+    unsafe fn set_cptr(&self, cptr: Cptr) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_cptr(cptr) };
+        self.log(Event::Controls(self.cpu.controls.get()));
+    }
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
-        self.check(features);
+        self.check_granted(features);
         self.log(Event::SaveSwitched);
         // SAFETY: values only.
         unsafe { self.cpu.save_switched(state, features) }
     }
     unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
-        self.check(features);
+        self.check_granted(features);
         self.log(Event::LoadSwitched);
         // SAFETY: values only.
         unsafe { self.cpu.load_switched(state, features) }
@@ -332,6 +351,10 @@ pub fn host_controls() -> Controls {
         hdfgrtr: 0x5_0000,
         hdfgwtr: 0x6_0000,
         hafgrtr: 0x7_0000,
+        hfgrtr2: 0x9_0000,
+        hfgwtr2: 0xa_0000,
+        hdfgrtr2: 0xb_0000,
+        hdfgwtr2: 0xc_0000,
         mpam2: 0x8_0000,
     }
 }
@@ -340,6 +363,7 @@ pub fn host_controls() -> Controls {
 pub struct Guest {
     pub ids: IdRegisters,
     pub policy: Policy,
+    pub extensions: Extensions,
     pub pstate: u64,
     pub daif: u64,
     pub host: Controls,
@@ -350,6 +374,7 @@ impl Default for Guest {
         Self {
             ids: some_ids(),
             policy: Policy::default(),
+            extensions: Extensions::empty(),
             pstate: EL1H,
             daif: 0,
             host: host_controls(),
@@ -362,6 +387,33 @@ impl Guest {
         Self {
             pstate,
             ..Self::default()
+        }
+    }
+
+    /// Has its FP registers from the start, and both timers.
+    pub fn eager() -> Self {
+        let policy = Policy {
+            fp: Fp::Eager,
+            timers: Timers::PassThrough,
+            ..Policy::default()
+        };
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
+    /// Is granted all there is, on a CPU that has it.
+    pub fn granted() -> Self {
+        let mut ids = some_ids();
+        ids.set_pfr0(ids.pfr0() | 2 << 56); // CSV2
+        ids.set_pfr1(ids.pfr1() | 2 << 8); // MTE
+        ids.set_mmfr1(ids.mmfr1() | 1 << 40); // HCX
+        ids.set_mmfr3(1 << 16 | 1 << 8 | 1); // S1POE, S1PIE, TCRX
+        Self {
+            ids,
+            extensions: Extensions::all(),
+            ..Self::eager()
         }
     }
 
@@ -394,7 +446,7 @@ impl Guest {
             log: &log,
         };
         let mut el2 = El2::enable_on(watched, host).unwrap();
-        let vm = Vm::new(&el2, stage2(1));
+        let vm = Vm::with(&el2, stage2(1), self.extensions);
         let mut vcpu = self.vcpu();
         let mut live = vcpu.load(&mut el2, &vm).unwrap();
         test(&mut live, watched);
@@ -484,12 +536,7 @@ pub const fn at_uart(esr: u64) -> Step<'static> {
 
 /// A synchronous exit before which the guest changed its registers.
 pub fn after<'s>(guest: &'s dyn Fn(&mut GuestFrame), esr: u64) -> Step<'s> {
-    let words = ExitWords {
-        cause: Cause::Synchronous,
-        esr: Esr(esr),
-        far: 0,
-        hpfar: 0,
-    };
+    let words = ExitWords::synchronous(Esr(esr), 0, 0);
     Step { guest, words }
 }
 
