@@ -38,6 +38,11 @@ impl<'t, F: FrameSource, M: AddressMap> Change<'t, F, M> {
         debt.owed(geometry).unwrap_or(Invalidate::Publish)
     }
 
+    /// Returns the root of the table that changed.
+    pub fn root(&self) -> Pa {
+        self.table.root
+    }
+
     /// Leaves it owed, to settle several changes at once ([`Table::owed`]).
     pub fn defer(self) {}
 

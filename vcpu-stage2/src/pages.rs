@@ -136,22 +136,22 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         }
         let taken = Taken::from(entries);
         let is_empty = self.is_empty(table, 3, span);
-        self.owe_taken(span, &taken);
+        self.owe_taken(span, &taken, true);
         !is_empty
     }
 
-    /// Takes pages out of the table that translates them.
-    pub(crate) fn take_pages(&mut self, table: Pa, span: &Span) {
+    /// Takes pages out of the table that translates them, which walks can reach if it is `live`.
+    pub(crate) fn take_pages(&mut self, table: Pa, span: &Span, live: bool) {
         let taken = Taken::from(self.page_entries(table, span));
-        self.owe_taken(span, &taken);
+        self.owe_taken(span, &taken, live);
     }
 
     #[inline]
-    fn owe_taken(&mut self, span: &Span, taken: &Taken) {
-        if taken.count == 0 {
+    fn owe_taken(&mut self, span: &Span, taken: &Taken, live: bool) {
+        self.debt.unpark(taken.parked);
+        if taken.count == 0 || !live {
             return;
         }
-        self.debt.unpark(taken.parked);
         let at = |index| self.page_at(span, index).0;
         let (start, end) = (at(taken.first), at(taken.end));
         if taken.end - taken.first == taken.count {

@@ -30,13 +30,14 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// Unmaps a span whose edges cut no block.
     pub(crate) fn clear_span(&mut self, span: Span) {
         if !span.is_empty() {
-            self.clear_in(self.root, self.geometry.start_level(), span);
+            self.clear_in(self.root, self.geometry.start_level(), span, true);
         }
     }
 
-    fn clear_in(&mut self, table: Pa, level: i8, span: Span) {
+    /// `live`: walks can reach the table. What they cannot is in no TLB, and owes nothing.
+    fn clear_in(&mut self, table: Pa, level: i8, span: Span, live: bool) {
         if level == 3 {
-            return self.take_pages(table, &span);
+            return self.take_pages(table, &span, live);
         }
         let shift = self.geometry.granule().entry_shift(level);
         // Adjacent leaves are owed together.
@@ -55,7 +56,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                         self.debt.unpark(1);
                     }
                     if leaves.end != piece.start {
-                        self.owe_cleared(leaves, level);
+                        self.owe_cleared(leaves, level, live);
                         leaves = piece.start..piece.start;
                     }
                     leaves.end = piece.end;
@@ -69,7 +70,8 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                     self.owe_table(piece, level);
                 }
                 Kind::Table(child) => {
-                    self.clear_in(child, level + 1, piece.clone());
+                    let live = live && word & PARKED == 0;
+                    self.clear_in(child, level + 1, piece.clone(), live);
                     if self.is_empty(child, level + 1, &piece)
                         && let Some(entry) = self.entry(table, level, piece.start)
                     {
@@ -83,11 +85,11 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                 }
             }
         }
-        self.owe_cleared(leaves, level);
+        self.owe_cleared(leaves, level, live);
     }
 
-    fn owe_cleared(&mut self, leaves: Span, level: i8) {
-        if !leaves.is_empty() {
+    fn owe_cleared(&mut self, leaves: Span, level: i8, live: bool) {
+        if live && !leaves.is_empty() {
             self.owe_leaves(leaves, level);
         }
     }

@@ -18,6 +18,7 @@ mod masks;
 mod mmio;
 mod narrow;
 mod residency;
+mod settle;
 mod system;
 mod translations;
 mod turns;

@@ -197,8 +197,16 @@ unsafe impl Cpu for Watched<'_> {
     }
     unsafe fn invalidate(&self, step: InvalidateStep) {
         let hcr = self.cpu.controls.get().hcr;
-        assert!(hcr.contains(Hcr::VM), "no guest's VMID is in force");
-        assert!(!hcr.contains(Hcr::E2H | Hcr::TGE), "the host's TLB");
+        use InvalidateStep::{DsbIsh, DsbIshst, DsbNsh, DsbNshst, Isb};
+        let is_barrier = matches!(step, DsbIsh | DsbIshst | DsbNsh | DsbNshst | Isb);
+        assert!(
+            is_barrier || hcr.contains(Hcr::VM),
+            "no guest's VMID is in force"
+        );
+        assert!(
+            is_barrier || !hcr.contains(Hcr::E2H | Hcr::TGE),
+            "the host's TLB"
+        );
         self.log(Event::Invalidate(step));
         // SAFETY: values only.
         unsafe { self.cpu.invalidate(step) }
