@@ -311,6 +311,13 @@ proptest! {
         run(model, request, &steps);
     }
 
+    /// The walker takes nothing of it for granted: level 1 without its nT bit is level 0.
+    #[test]
+    fn kib4_bbm_level_1(steps in steps(512)) {
+        let model = MemoryModel { mmfr2: 1 << 52, ..A53 };
+        run(model, Request::exactly(34), &steps);
+    }
+
     #[test]
     fn kib4_bbm_level_2(steps in steps(512)) {
         let model = MemoryModel { mmfr2: 2 << 52, ..A53 };
