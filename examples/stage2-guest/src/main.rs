@@ -61,6 +61,7 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     let frames = Shared(&frames);
     permissions(&rig, frames, start)?;
     dirty_log(&rig, frames, start)?;
+    aging(&rig, frames, start)?;
     paging(&rig, frames, start)?;
     vmids(&rig, frames, start)?;
     Ok(())
@@ -198,7 +199,7 @@ fn expected(attributes: &Attributes, access: Access, el0: bool) -> Outcome {
 
 /// The log, kept by faults, and by hardware where it can.
 fn dirty_log(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
-    for options in [Options::empty(), Options::DIRTY] {
+    for options in [Options::empty(), Options::ACCESS_FLAG, Options::DIRTY] {
         let mut table = table(rig, frames, options, start, start + PAGE)?;
         let by_hardware = table.geometry().options().contains(Options::DIRTY);
         enter(rig, &mut table, 1)?;
@@ -225,6 +226,42 @@ fn dirty_log(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
         }
         let how = if by_hardware { "hardware" } else { "faults" };
         println!("by {how}: the log held the pages written");
+        leave(rig, table);
+    }
+    Ok(())
+}
+
+/// What was used since the last look, told by faults, and by hardware that sets the access flag
+/// and nothing else.
+fn aging(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
+    for options in [Options::empty(), Options::ACCESS_FLAG] {
+        let mut table = table(rig, frames, options, start, start + PAGE)?;
+        let by_hardware = table.geometry().options().contains(Options::ACCESS_FLAG);
+        enter(rig, &mut table, 1)?;
+        let mut used = [0];
+        settle(rig, table.harvest_accessed(Ipa(DATA), PAGES * PAGE, &mut used)?);
+        assert_eq!(used, [(1 << PAGES) - 1], "all begin with the flag");
+        for (round, touched) in [0b0001_0110_u64, 0b1000_0000, 0, 0b1111_1111]
+            .into_iter()
+            .enumerate()
+        {
+            let access = [Access::Load, Access::Store(round as u32)][round % 2];
+            let mut faults = 0;
+            for page in (0..PAGES).filter(|page| touched >> page & 1 != 0) {
+                let at = DATA + page * PAGE + 8;
+                while let Outcome::Refused(status) = rig.run(access, at, false) {
+                    assert_eq!(status, 0b00_1011, "access flag, level 3");
+                    faults += 1;
+                    settle(rig, table.touch(Ipa(at)).expect("mapped"));
+                }
+            }
+            used = [0];
+            settle(rig, table.harvest_accessed(Ipa(DATA), PAGES * PAGE, &mut used)?);
+            assert_eq!(used, [touched], "round {round}");
+            assert_eq!(faults, if by_hardware { 0 } else { touched.count_ones() });
+        }
+        let how = if by_hardware { "hardware" } else { "faults" };
+        println!("by {how}: the flags were those of the pages used");
         leave(rig, table);
     }
     Ok(())

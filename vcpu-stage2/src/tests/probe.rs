@@ -108,6 +108,7 @@ fn tg0(granule: Granule) -> u64 {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code in it")]
 fn every_answer_is_defined_and_every_defined_walk_is_offered() {
     let mut answers = 0u32;
     for granule in Granule::ALL {
@@ -188,6 +189,7 @@ fn check_root(geometry: &Geometry, ipa_bits: u8) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code in it")]
 fn a_walk_asked_for_by_its_levels_is_that_one_or_none() {
     for parange in 0..8 {
         let model = MemoryModel {

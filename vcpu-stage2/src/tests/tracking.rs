@@ -113,7 +113,7 @@ fn log_reports_writes(model: MemoryModel, options: Options, rounds: &[Vec<u64>])
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(super::cases(12))]
 
     #[test]
     fn faults_fill_the_log(rounds in prop::collection::vec(
