@@ -133,6 +133,8 @@ pub(crate) fn take(entry: &AtomicU64) -> u64 {
 /// was.
 pub(crate) fn update(entry: &AtomicU64, format: Format, change: impl Fn(u64) -> u64) -> u64 {
     let mut old = entry.load(Ordering::Relaxed);
+    #[cfg(test)]
+    crate::tests::race(entry);
     while format.walks_may_write(old) {
         let new = change(old);
         match entry.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {

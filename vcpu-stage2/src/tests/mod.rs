@@ -21,4 +21,4 @@ fn cases(count: u32) -> proptest::test_runner::Config {
     }
 }
 
-pub(crate) use hardware::{observe, observe_update};
+pub(crate) use hardware::{observe, observe_update, race};

@@ -128,6 +128,33 @@ proptest! {
     }
 }
 
+/// A CPU writes each page just when its access flag is about to be cleared.
+#[test]
+fn what_a_walk_records_meanwhile_is_kept() {
+    let (mut table, _) = rig(EVERYTHING, Options::DIRTY);
+    let (start, bytes) = (1 << 30, 300 * PAGE);
+    settle(table.start_log(Ipa(start), bytes).unwrap());
+    let mut bitmap = [0; 5];
+    hardware::race_with(Options::ACCESS_FLAG | Options::DIRTY);
+    settle(
+        table
+            .harvest_accessed(Ipa(start), bytes, &mut bitmap)
+            .unwrap(),
+    );
+    // Each is dirty now, and its flag is clear: the walk sets it again.
+    let dirty = harvest(&mut table, start, bytes);
+    hardware::race_with(Options::empty());
+    assert_eq!(dirty, (0..300).collect());
+    bitmap = [0; 5];
+    settle(
+        table
+            .harvest_accessed(Ipa(start), bytes, &mut bitmap)
+            .unwrap(),
+    );
+    assert_eq!(pages(&bitmap), (0..300).collect());
+    hardware::unwatch();
+}
+
 #[test]
 fn read_only_pages_are_not_logged_and_stay_read_only() {
     let (mut table, _) = rig(A53, Options::empty());
