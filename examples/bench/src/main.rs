@@ -13,7 +13,6 @@ mod ours;
 mod peer;
 
 use aarch64_cpu::registers::{MDCR_EL2, ReadWriteable};
-use dtoolkit::{Node, Property};
 use guest::{CALL, SGI, WORKLOADS, Workload};
 use host::Host;
 use machine::{Error, Machine, layout, println};
@@ -49,9 +48,12 @@ impl Guest {
 }
 
 fn main(mut machine: Machine) -> Result<(), Error> {
-    let rounds = argument(&machine, "rounds=").map_or(Some(ROUNDS), |rounds| rounds.parse().ok());
+    let rounds = machine
+        .tree
+        .argument("rounds=")
+        .map_or(Some(ROUNDS), |rounds| rounds.parse().ok());
     let rounds = rounds.ok_or(Error::Guest("`rounds=` wants a number"))?;
-    let only = argument(&machine, "only=");
+    let only = machine.tree.argument("only=");
     let is_wanted = |name| only.is_none_or(|only| only == name);
     // SAFETY: nothing else in this program uses the interrupt controller.
     unsafe { interrupts::enable(SGI)? };
@@ -94,14 +96,6 @@ fn main(mut machine: Machine) -> Result<(), Error> {
         return Err(Error::Guest("an interrupt was lost"));
     }
     Ok(())
-}
-
-/// Returns what follows `name` on the command line that QEMU was given for the machine.
-fn argument(machine: &Machine, name: &str) -> Option<&'static str> {
-    let chosen = machine.tree.fdt().find_node("/chosen")?;
-    let line: &str = chosen.property("bootargs")?.value_as().ok()?;
-    line.split_ascii_whitespace()
-        .find_map(|word| word.strip_prefix(name))
 }
 
 /// Returns the memories of two VMs: guest RAM, and the redistributor, to raise interrupts with.
