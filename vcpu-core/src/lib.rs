@@ -12,6 +12,7 @@ mod el2;
 mod exit;
 mod ids;
 mod inject;
+mod interrupts;
 mod live;
 mod policy;
 mod reflect;

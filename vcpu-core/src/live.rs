@@ -7,7 +7,7 @@ use core::{
 
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
 use vcpu_regs::{
-    Cnthctl, Controls, GranuleSupport, Hcr, IccSre, Intid, Invalidate, Mdcr, SwitchedReg, Vtcr,
+    Cnthctl, Controls, GranuleSupport, Hcr, IccSre, Invalidate, Mdcr, SwitchedReg, Vtcr,
 };
 use vcpu_stage2::Stage2;
 
@@ -112,6 +112,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             el2.cpu.load_switched(&vcpu.switched, features);
             el2.cpu.load_fp(&vcpu.fp);
         }
+        el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
         let vectors = el2.cpu.vectors();
         let mut live = Self {
             vcpu,
@@ -202,6 +203,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
                 Exit::instruction(&self.vcpu.registers, words.esr)
             }
             Cause::Irq => {
+                host.inject().interrupted(cpu, &mut self.vcpu.pending);
                 let token = host.fetch_irq().fetch(cpu);
                 cpu.restore_interrupts(daif);
                 Exit::Irq(token)
@@ -230,24 +232,8 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         self.vm
     }
 
-    /// Makes a virtual interrupt pending, for the next run.
-    pub fn inject_irq(&mut self, intid: Intid) -> Result<(), <P::Inject as Inject>::Error> {
-        let done = self.el2.host.inject().inject(&mut self.vcpu.pending, intid);
-        self.note_lines();
-        done
-    }
-
-    /// Takes a virtual interrupt back.
-    pub fn retract_irq(&mut self, intid: Intid) {
-        self.el2
-            .host
-            .inject()
-            .retract(&mut self.vcpu.pending, intid);
-        self.note_lines();
-    }
-
     /// Takes the lines over into what entries are made with, where they keep until the next call.
-    fn note_lines(&mut self) {
+    pub(crate) fn note_lines(&mut self) {
         if P::Inject::LINES_KEEP {
             let lines = self.el2.host.inject().lines(&self.vcpu.pending);
             self.hcr.guest = self.hcr.guest.difference(Hcr::VI | Hcr::VF) | lines.hcr();
@@ -377,6 +363,7 @@ impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
             cpu.save_switched(&mut self.vcpu.switched, features);
             cpu.save_fp(&mut self.vcpu.fp);
         }
+        self.el2.host.inject().put(cpu, &mut self.vcpu.pending);
         self.el2.restore_host();
     }
 }

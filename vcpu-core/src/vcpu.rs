@@ -6,7 +6,7 @@ use core::{
 };
 
 use vcpu_hal::{Cpu, Inject, Platform};
-use vcpu_regs::{DebugState, Esr, FpState, Intid, SwitchedReg, SwitchedState};
+use vcpu_regs::{DebugState, Esr, FpState, SwitchedReg, SwitchedState};
 
 use crate::{El2, Live, LoadError, Policy, Registers, Vm, live::Prepared};
 
@@ -112,15 +112,6 @@ impl<P: Platform> Vcpu<P> {
     /// Returns the breakpoints and watchpoints, to change them.
     pub fn debug_mut(&mut self) -> &mut DebugState {
         &mut self.debug
-    }
-
-    /// Makes a virtual interrupt pending, for when the vCPU next runs.
-    pub fn inject_irq(
-        &mut self,
-        host: &P,
-        intid: Intid,
-    ) -> Result<(), <P::Inject as Inject>::Error> {
-        host.inject().inject(&mut self.pending, intid)
     }
 }
 

@@ -1,8 +1,16 @@
 //! How virtual interrupts reach a guest.
 
-use core::convert::Infallible;
+mod interrupt;
+mod line;
+mod recorder;
 
 use vcpu_regs::{Hcr, Intid};
+
+use crate::Cpu;
+
+pub use interrupt::{Group, Status, Trigger, VirtualInterrupt};
+pub use line::{HcrLine, IntidTooLarge, Pending};
+pub use recorder::{Recorder, Recording};
 
 /// The interrupt lines into a guest's CPU, as `HCR_EL2.VI` and `VF` drive them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,8 +34,10 @@ impl Lines {
 /// Delivers virtual interrupts to one vCPU after another.
 ///
 /// What is pending on a vCPU is a value that travels with the vCPU: the backend itself is shared.
+/// Between [`load`](Self::load) and [`put`](Self::put) some of it may be on the hardware instead:
+/// [`sync`](Self::sync) makes the value true again, and [`settle`](Self::settle) the hardware.
 pub trait Inject {
-    /// What is pending on one vCPU.
+    /// What is pending and active on one vCPU.
     type State: Default;
     /// Why an interrupt was not taken.
     type Error: core::fmt::Debug;
@@ -36,106 +46,106 @@ pub trait Inject {
     /// then a loaded vCPU asks for them after those, and not before every entry.
     const LINES_KEEP: bool = false;
 
-    /// Makes `intid` pending. Never blocks; works whether or not the vCPU is loaded.
-    fn inject(&self, state: &mut Self::State, intid: Intid) -> Result<(), Self::Error>;
+    /// Makes an interrupt pending. One that is pending already stays so, with what is said of it
+    /// now; one that is active is pending besides.
+    ///
+    /// Never blocks. An SGI or a PPI always fits; of others the caller keeps what is refused and
+    /// tries again when the vCPU has ended some.
+    fn inject(
+        &self,
+        state: &mut Self::State,
+        interrupt: VirtualInterrupt,
+    ) -> Result<(), Self::Error>;
 
-    /// Takes `intid` back: a level that fell, an interrupt the guest's controller took.
-    fn retract(&self, state: &mut Self::State, intid: Intid);
+    /// Takes `intid` back: a level that fell, an edge that the guest's controller took or disabled.
+    /// Returns whether it was pending still. An active one stays active.
+    ///
+    /// A [`Trigger::Hardware`] one that is taken back is the host's to deactivate.
+    fn retract(&self, state: &mut Self::State, intid: Intid) -> bool;
+
+    /// Returns where `intid` stands. A backend that has no CPU interface knows of none active.
+    fn status(&self, state: &Self::State, intid: Intid) -> Status {
+        let _ = (state, intid);
+        Status::default()
+    }
+
+    /// Makes an interrupt active that the guest did not acknowledge (`GICD_ISACTIVER<n>`). Does
+    /// nothing where there is no CPU interface.
+    fn activate(
+        &self,
+        state: &mut Self::State,
+        interrupt: VirtualInterrupt,
+    ) -> Result<(), Self::Error> {
+        let _ = (state, interrupt);
+        Ok(())
+    }
+
+    /// Deactivates an interrupt (`GICD_ICACTIVER<n>`, a trapped `ICC_DIR_EL1`). Returns whether it
+    /// was active.
+    fn deactivate(&self, state: &mut Self::State, intid: Intid) -> bool {
+        let _ = (state, intid);
+        false
+    }
+
+    /// Returns one [`Trigger::Level`] interrupt that the guest has ended since it was last asked
+    /// for: the host looks at its level again. To be asked until it says `None`, after each
+    /// physical interrupt that ends a run and after a put.
+    ///
+    /// A [`Trigger::Hardware`] interrupt is among them when it had to give up its list register
+    /// while it was active: its physical one is the host's to deactivate then.
+    fn next_ended(&self, state: &mut Self::State) -> Option<Intid> {
+        let _ = state;
+        None
+    }
 
     /// Returns the lines for the next entry. Called with interrupts masked, before every entry
     /// unless [`LINES_KEEP`](Self::LINES_KEEP).
     fn lines(&self, state: &Self::State) -> Lines;
-}
 
-/// The plain line: `HCR_EL2.VI`, for a guest whose interrupt controller is emulated or absent.
-///
-/// The line stays high while anything is pending; which interrupt it is, the guest asks of
-/// whatever controller the host shows it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HcrLine;
-
-/// The first 64 INTIDs that are pending on one vCPU.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pending(u64);
-
-impl Pending {
-    /// Returns the lowest pending INTID.
-    pub const fn first(self) -> Option<Intid> {
-        match self.0 {
-            0 => None,
-            bits => Some(Intid(bits.trailing_zeros())),
-        }
-    }
-}
-
-/// The interrupt is none of the 64 this backend keeps apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct IntidTooLarge(pub Intid);
-
-impl Inject for HcrLine {
-    type State = Pending;
-    type Error = IntidTooLarge;
-
-    const LINES_KEEP: bool = true;
-
-    fn inject(&self, state: &mut Pending, intid: Intid) -> Result<(), IntidTooLarge> {
-        let bit = 1u64.checked_shl(intid.0).ok_or(IntidTooLarge(intid))?;
-        state.0 |= bit;
-        Ok(())
+    /// Puts on this CPU what the hardware delivers by itself, the guest's controls in force.
+    fn load<C: Cpu>(&self, cpu: &C, state: &mut Self::State) {
+        let _ = (cpu, state);
     }
 
-    fn retract(&self, state: &mut Pending, intid: Intid) {
-        state.0 &= !1u64.checked_shl(intid.0).unwrap_or(0);
+    /// Takes it back.
+    fn put<C: Cpu>(&self, cpu: &C, state: &mut Self::State) {
+        let _ = (cpu, state);
     }
 
-    fn lines(&self, state: &Pending) -> Lines {
-        Lines {
-            irq: state.0 != 0,
-            fiq: false,
-        }
-    }
-}
-
-/// Writes down what was injected and delivers nothing: for tests of a host's own logic.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Recorder;
-
-/// The last 16 injections into one vCPU, oldest first, and how many there were.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recording {
-    last: [Option<Intid>; 16],
-    count: usize,
-}
-
-impl Recording {
-    /// Returns how many interrupts were injected.
-    pub const fn count(&self) -> usize {
-        self.count
+    /// Called when a physical interrupt ended a run, masked, before it is fetched: what the
+    /// hardware wants of the backend (a maintenance interrupt) is done here.
+    fn interrupted<C: Cpu>(&self, cpu: &C, state: &mut Self::State) {
+        let _ = (cpu, state);
     }
 
-    /// Returns the most recent ones, oldest first.
-    pub fn recent(&self) -> impl Iterator<Item = Intid> + '_ {
-        let len = self.last.len();
-        (0..len).filter_map(move |i| self.last[(self.count + i) % len])
-    }
-}
-
-impl Inject for Recorder {
-    type State = Recording;
-    type Error = Infallible;
-
-    const LINES_KEEP: bool = true;
-
-    fn inject(&self, state: &mut Recording, intid: Intid) -> Result<(), Infallible> {
-        state.last[state.count % state.last.len()] = Some(intid);
-        state.count = state.count.wrapping_add(1);
-        Ok(())
+    /// Makes the state of a loaded vCPU true to the hardware.
+    fn sync<C: Cpu>(&self, cpu: &C, state: &mut Self::State) {
+        let _ = (cpu, state);
     }
 
-    fn retract(&self, _: &mut Recording, _: Intid) {}
+    /// Makes the hardware true to the state of a loaded vCPU, after [`sync`](Self::sync).
+    fn settle<C: Cpu>(&self, cpu: &C, state: &mut Self::State) {
+        let _ = (cpu, state);
+    }
 
-    fn lines(&self, _: &Recording) -> Lines {
-        Lines::default()
+    /// [`inject`](Self::inject) for a loaded vCPU.
+    fn inject_loaded<C: Cpu>(
+        &self,
+        cpu: &C,
+        state: &mut Self::State,
+        interrupt: VirtualInterrupt,
+    ) -> Result<(), Self::Error> {
+        self.sync(cpu, state);
+        let done = self.inject(state, interrupt);
+        self.settle(cpu, state);
+        done
+    }
+
+    /// [`retract`](Self::retract) for a loaded vCPU.
+    fn retract_loaded<C: Cpu>(&self, cpu: &C, state: &mut Self::State, intid: Intid) -> bool {
+        self.sync(cpu, state);
+        let was_pending = self.retract(state, intid);
+        self.settle(cpu, state);
+        was_pending
     }
 }

@@ -33,7 +33,7 @@ fn line_is_the_or_of_what_is_pending() {
     assert_eq!(HcrLine.lines(&state), Lines::default());
     assert_eq!(state.first(), None);
     for intid in (0..64).rev() {
-        HcrLine.inject(&mut state, Intid(intid)).unwrap();
+        HcrLine.inject(&mut state, Intid(intid).into()).unwrap();
         assert_eq!(HcrLine.lines(&state), HIGH);
         assert_eq!(state.first(), Some(Intid(intid)));
     }
@@ -49,9 +49,11 @@ fn larger_intid_is_refused_and_changes_nothing() {
     for intid in [64, 65, 127, 128, 1020, 8192, u32::MAX] {
         let mut state = Pending::default();
         let refused = Err(IntidTooLarge(Intid(intid)));
-        assert_eq!(HcrLine.inject(&mut state, Intid(intid)), refused);
+        assert_eq!(HcrLine.inject(&mut state, Intid(intid).into()), refused);
         assert_eq!(state, Pending::default());
-        HcrLine.inject(&mut state, Intid(intid % 64)).unwrap();
+        HcrLine
+            .inject(&mut state, Intid(intid % 64).into())
+            .unwrap();
         HcrLine.retract(&mut state, Intid(intid));
         assert_eq!(HcrLine.lines(&state), HIGH, "took back another one");
     }
@@ -62,9 +64,9 @@ fn recorder_keeps_the_last_sixteen_in_order() {
     let mut recording = Recording::default();
     assert_eq!((recording.count(), recording.recent().count()), (0, 0));
     for n in 0..40 {
-        Recorder.inject(&mut recording, Intid(n)).unwrap();
+        Recorder.inject(&mut recording, Intid(n).into()).unwrap();
         assert_eq!(recording.count(), n as usize + 1);
-        let kept: Vec<Intid> = recording.recent().collect();
+        let kept: Vec<Intid> = recording.recent().map(|kept| kept.intid).collect();
         let expected: Vec<Intid> = (n.saturating_sub(15)..=n).map(Intid).collect();
         assert_eq!(kept, expected);
     }

@@ -2,6 +2,8 @@
 
 use bitflags::bitflags;
 
+use crate::{IccSre, IchHcr};
+
 bitflags! {
     /// `HCR_EL2`. Arm ARM (DDI 0487), `HCR_EL2`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -168,36 +170,6 @@ impl Cptr {
     }
 }
 
-bitflags! {
-    /// `ICC_SRE_EL2`. GIC architecture (IHI 0069), `ICC_SRE_EL2`.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct IccSre: u64 {
-        /// The CPU interface is system registers.
-        const SRE = 1 << 0;
-        /// EL1 may use `ICC_SRE_EL1`.
-        const ENABLE = 1 << 3;
-        const _ = !0;
-    }
-}
-
-bitflags! {
-    /// `ICH_HCR_EL2`. GIC architecture (IHI 0069), `ICH_HCR_EL2`.
-    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-    pub struct IchHcr: u64 {
-        /// The virtual CPU interface is on.
-        const EN = 1 << 0;
-        /// Registers common to both groups trap (`ICC_CTLR_EL1`, `ICC_PMR_EL1`, ...).
-        const TC = 1 << 10;
-        /// Group 0 registers trap.
-        const TALL0 = 1 << 11;
-        /// Group 1 registers trap.
-        const TALL1 = 1 << 12;
-        /// `ICC_DIR_EL1` traps, where the CPU can (ICH_VTR_EL2.TDS).
-        const TDIR = 1 << 14;
-        const _ = !0;
-    }
-}
-
 macro_rules! format_bits {
     ($($name:ident)*) => {$(
         #[cfg(feature = "defmt")]
@@ -210,7 +182,7 @@ macro_rules! format_bits {
 }
 pub(crate) use format_bits;
 
-format_bits!(Hcr Cptr CptrE2h Mdcr Cnthctl IccSre IchHcr);
+format_bits!(Hcr Cptr CptrE2h Mdcr Cnthctl);
 
 /// The EL2 words that hold while a guest is loaded; a host's own come back on `put`.
 ///
