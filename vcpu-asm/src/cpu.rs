@@ -15,7 +15,7 @@ use vcpu_regs::{
 };
 
 use crate::{
-    controls, debug, fp, switch, switched,
+    controls, debug, firmware, fp, switch, switched,
     sysreg::{mrs, msr},
     tlb,
 };
@@ -188,6 +188,11 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn invalidate(&self, step: InvalidateStep) {
         // SAFETY: forgetting a translation that is still right costs a walk, nothing else.
         unsafe { tlb::execute(step) }
+    }
+
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        // SAFETY: the same contract.
+        unsafe { firmware::call(x) }
     }
 
     unsafe fn gic_acknowledge(&self) -> Intid {

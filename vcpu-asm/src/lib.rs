@@ -14,6 +14,7 @@ compile_error!("the host must not use FP registers: build it for a soft-float ta
 mod controls;
 mod cpu;
 mod debug;
+mod firmware;
 mod fp;
 mod switch;
 mod switched;

@@ -193,6 +193,23 @@ impl Call {
     pub fn conduit(&self) -> Conduit {
         self.conduit
     }
+
+    /// Returns the call by immediate 0, of a service.
+    pub(crate) const fn of_service(conduit: Conduit) -> Self {
+        let class = match conduit {
+            Conduit::Hvc => 0x16,
+            Conduit::Smc => 0x17,
+        };
+        Self {
+            esr: Esr::of_class(class),
+            conduit,
+        }
+    }
+
+    /// Leaves the instruction as executed, whatever is in its registers.
+    pub(crate) fn leave(self, registers: &mut Registers) {
+        self.conduit.advance(registers);
+    }
 }
 
 impl sealed::Sealed for Call {}

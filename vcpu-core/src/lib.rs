@@ -10,11 +10,13 @@ mod completion;
 mod debug;
 mod el2;
 mod exit;
+mod firmware;
 mod ids;
 mod inject;
 mod interrupts;
 mod live;
 mod policy;
+mod power;
 mod reflect;
 mod registers;
 mod vcpu;
@@ -24,9 +26,14 @@ mod words;
 pub use completion::{Call, Completion, Mmio, Psci, SysRegAccess, Wait};
 pub use el2::{El2, EnableError};
 pub use exit::{Conduit, Exit};
+pub use firmware::{
+    Action, Caller, Decision, Firmware, Outcome, PowerRequest, PsciOptions, ResetKind, Results,
+    Rule, SocId, StolenTime, StolenTimeRecord, Suspend, Trng, Workarounds,
+};
 pub use ids::guest_ids;
 pub use live::{ExitOf, Live, LoadError};
 pub use policy::{Interrupts, Policy, Timers, Waits};
+pub use power::{PowerCell, Start};
 pub use registers::Registers;
 pub use vcpu::{Vcpu, VcpuConfig};
 pub use vm::Vm;

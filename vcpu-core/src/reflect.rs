@@ -10,6 +10,7 @@ use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg, 
 use crate::{
     Call, Exit, Live, Mmio, Psci, SysRegAccess,
     exit::Conduit,
+    firmware::{NO_MIGRATION_NEEDED, NOT_SUPPORTED, PSCI_1_1, SMCCC_1_2},
     inject::{self, Bank, Vector},
 };
 
@@ -176,16 +177,8 @@ fn emulated(reg: SysReg, ids: &IdRegisters) -> Option<Emulated> {
     }
 }
 
-/// PSCI_VERSION: 1.1.
-const PSCI_1_1: u64 = 0x1_0001;
-/// MIGRATE_INFO_TYPE: the trusted OS does not mind where the CPUs are.
-const NO_MIGRATION_NEEDED: u64 = 2;
 const SMCCC_VERSION: FunctionId = FunctionId(0x8000_0000);
 const SMCCC_ARCH_FEATURES: FunctionId = FunctionId(0x8000_0001);
-/// SMCCC_VERSION: 1.2.
-const SMCCC_1_2: u64 = 0x1_0002;
-/// The answer of SMCCC to a function that is not there.
-const NOT_SUPPORTED: u64 = !0;
 
 /// Returns whether PSCI_FEATURES says yes: what is mandatory in PSCI 1.1, and SMCCC_VERSION.
 fn is_offered(function: FunctionId) -> bool {

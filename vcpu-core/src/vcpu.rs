@@ -62,6 +62,17 @@ impl<P: Platform> Vcpu<P> {
         }
     }
 
+    /// Puts every register to what it is after a reset. Who it is, its policy and its pending
+    /// interrupts stay.
+    pub(crate) fn reset(&mut self) {
+        self.registers.reset();
+        self.switched = SwitchedState::default();
+        self.fp = FpState::default();
+        self.debug = DebugState::default();
+        self.pending_serror = None;
+        self.last_cpu = None; // translations of the old TTBR and ASID may be anywhere
+    }
+
     /// Makes the guest's state live on this CPU, until the result is dropped or
     /// [`put`](Live::put).
     #[inline(always)]

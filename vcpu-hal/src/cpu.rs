@@ -202,6 +202,16 @@ pub unsafe trait Cpu {
     /// The CPU is at EL2, and the features that the step needs are there.
     unsafe fn invalidate(&self, step: InvalidateStep);
 
+    /// Calls the machine's firmware by `SMC #0`, x0 to x17 being `x` before and after (SMCCC,
+    /// Arm DEN0028).
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2 and has EL3, or something else that answers `SMC` there. What the function
+    /// does with these arguments leaves the memory and the registers of the host alone, and it
+    /// returns.
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]);
+
     /// Acknowledges the highest pending Group 1 interrupt: `ICC_IAR1_EL1`.
     ///
     /// # Safety

@@ -83,6 +83,10 @@ pub struct ScriptedCpu<'s> {
     pub hcr_in_guest: Cell<Hcr>,
     /// How many steps of invalidations were executed.
     pub invalidations: Cell<u32>,
+    /// The arguments of the last call to firmware.
+    pub firmware_call: Cell<Option<[u64; 18]>>,
+    /// What firmware makes of arguments; it answers NOT_SUPPORTED to begin with.
+    pub firmware: Cell<fn(&mut [u64; 18])>,
     /// The INTID that the next acknowledge returns; 1023 is none.
     pub pending: Cell<Intid>,
     script: Cell<&'s [Step<'s>]>,
@@ -115,6 +119,8 @@ impl<'s> ScriptedCpu<'s> {
             fp: RefCell::default(),
             hcr_in_guest: Cell::default(),
             invalidations: Cell::new(0),
+            firmware_call: Cell::new(None),
+            firmware: Cell::new(|x| x[0] = u64::MAX),
             pending: Cell::new(Intid(1023)),
             script: Cell::new(script),
         }
@@ -236,6 +242,11 @@ unsafe impl Cpu for ScriptedCpu<'_> {
 
     unsafe fn invalidate(&self, _: InvalidateStep) {
         self.invalidations.set(self.invalidations.get() + 1);
+    }
+
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        self.firmware_call.set(Some(*x));
+        (self.firmware.get())(x);
     }
 
     unsafe fn gic_acknowledge(&self) -> Intid {

@@ -184,6 +184,10 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.invalidate(step) }
     }
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        // SAFETY: values only.
+        unsafe { self.cpu.firmware_call(x) }
+    }
     unsafe fn gic_acknowledge(&self) -> Intid {
         self.log(Event::Acknowledge);
         // SAFETY: values only.
