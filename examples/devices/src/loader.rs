@@ -9,9 +9,9 @@ use core::{
     ops::Range,
 };
 
-/// Where a flat program goes: so far from the start of RAM, as arm64 kernels before 5.8 did and
-/// test programs are linked for.
-const FLAT_OFFSET: u64 = 0x8_0000;
+/// Where a flat program goes if nobody says otherwise: so far from the start of RAM, as arm64
+/// kernels before 5.8 did and test programs are linked for.
+pub const FLAT_OFFSET: u64 = 0x8_0000;
 
 /// Where an `Image` goes, but for its own offset: at the first 2 MiB boundary that leaves the start
 /// of RAM to the device tree.
@@ -96,15 +96,16 @@ impl Display for LoadError {
 impl core::error::Error for LoadError {}
 
 impl<'a> Program<'a> {
-    /// Reads the program in `bytes`, for a guest with this RAM.
-    pub fn read(bytes: &'a [u8], ram: &Range<u64>) -> Result<Self, LoadError> {
+    /// Reads the program in `bytes`, for a guest with this RAM. A flat one goes `flat_offset` after
+    /// its start: see [`FLAT_OFFSET`].
+    pub fn read(bytes: &'a [u8], ram: &Range<u64>, flat_offset: u64) -> Result<Self, LoadError> {
         let program = match bytes {
             [] => return Err(LoadError::Empty),
             [0x1f, 0x8b, ..] => return Err(LoadError::Compressed),
             [0x7f, b'E', b'L', b'F', ..] => Self::elf(bytes)?,
             _ => match image::Header::read(bytes) {
                 Some(header) => Self::image(bytes, header, ram),
-                None => Self::whole(Form::Flat, bytes, ram, FLAT_OFFSET, bytes.len() as u64),
+                None => Self::whole(Form::Flat, bytes, ram, flat_offset, bytes.len() as u64),
             },
         };
         let (range, ram) = (&program.range, ram.clone());

@@ -43,7 +43,7 @@ fn elf(paddr: u64, memory: u64) -> Vec<u8> {
 
 #[test]
 fn flat_program_starts_at_its_first_byte() {
-    let program = Program::read(&[1, 2, 3], &RAM).unwrap();
+    let program = Program::read(&[1, 2, 3], &RAM, FLAT_OFFSET).unwrap();
     assert_eq!((program.form, program.entry), (Form::Flat, 0x4008_0000));
     let part = Part {
         at: 0x4008_0000,
@@ -56,12 +56,12 @@ fn flat_program_starts_at_its_first_byte() {
 #[test]
 fn image_goes_where_its_header_says_and_takes_what_it_says() {
     let bytes = image(0, 0x100_0000, 64);
-    let program = Program::read(&bytes, &RAM).unwrap();
+    let program = Program::read(&bytes, &RAM, FLAT_OFFSET).unwrap();
     assert_eq!((program.form, program.entry), (Form::Image, KERNEL));
     assert_eq!(program.range, KERNEL..KERNEL + 0x100_0000);
     let bytes = image(0, 0, 64);
     assert_eq!(
-        Program::read(&bytes, &RAM).unwrap().entry,
+        Program::read(&bytes, &RAM, FLAT_OFFSET).unwrap().entry,
         KERNEL + 0x8_0000
     );
 }
@@ -69,7 +69,7 @@ fn image_goes_where_its_header_says_and_takes_what_it_says() {
 #[test]
 fn elf_goes_to_its_physical_addresses() {
     let bytes = elf(0x4010_0000, 0x1000);
-    let program = Program::read(&bytes, &RAM).unwrap();
+    let program = Program::read(&bytes, &RAM, FLAT_OFFSET).unwrap();
     assert_eq!((program.form, program.entry), (Form::Elf, 0x4010_0040));
     assert_eq!(program.range, 0x4010_0000..0x4010_1000);
     let parts: Vec<_> = program.parts().collect();
@@ -81,7 +81,7 @@ fn elf_goes_to_its_physical_addresses() {
 
 #[test]
 fn ram_that_is_too_small_is_told_with_what_is_needed() {
-    let refusal = |bytes: &[u8]| Program::read(bytes, &RAM).unwrap_err();
+    let refusal = |bytes: &[u8]| Program::read(bytes, &RAM, FLAT_OFFSET).unwrap_err();
     let needs = |needed| LoadError::NoRam { needed, ram: RAM };
     assert_eq!(
         refusal(&image(0, RAM.end - KERNEL + 1, 64)),
@@ -94,7 +94,7 @@ fn ram_that_is_too_small_is_told_with_what_is_needed() {
 
 #[test]
 fn what_is_no_program_is_told_apart() {
-    let refusal = |bytes: &[u8]| Program::read(bytes, &RAM).unwrap_err();
+    let refusal = |bytes: &[u8]| Program::read(bytes, &RAM, FLAT_OFFSET).unwrap_err();
     assert_eq!(refusal(&[]), LoadError::Empty);
     assert_eq!(refusal(&[0x1f, 0x8b, 8]), LoadError::Compressed);
     let mut x86 = elf(RAM.start, 0x1000);
@@ -126,7 +126,7 @@ proptest! {
             bytes[at] = byte;
         }
         bytes.truncate(cut.max(1));
-        if let Ok(program) = Program::read(&bytes, &RAM) {
+        if let Ok(program) = Program::read(&bytes, &RAM, FLAT_OFFSET) {
             for part in program.parts() {
                 prop_assert!(RAM.start <= part.at);
                 prop_assert!(part.at + part.size_bytes <= RAM.end);
