@@ -97,24 +97,35 @@ optional! {
 /// The CPU is at EL2 and has what `features` says; the host can go on under `controls`.
 #[inline(always)]
 pub(crate) unsafe fn write(controls: &Controls, features: Features) {
-    VTCR_EL2.set(controls.vtcr);
-    VTTBR_EL2.set(controls.vttbr);
     CPTR_EL2.set(controls.cptr.bits());
     MDCR_EL2.set(controls.mdcr.bits());
     CNTHCTL_EL2.set(controls.cnthctl.bits());
     // SAFETY: HSTR_EL2, at EL2: traps of lower levels only.
     unsafe { msr!((3, 4, 1, 1, 3), controls.hstr) };
-    CNTVOFF_EL2.set(controls.cntvoff);
-    // SAFETY: VPIDR_EL2, at EL2: what EL1 reads from MIDR_EL1.
-    unsafe { msr!((3, 4, 0, 0, 0), controls.vpidr) };
-    VMPIDR_EL2.set(controls.vmpidr);
     // SAFETY: the same contract.
     unsafe { write_optional(controls, features) };
     if features.gicv3 {
         write_gic(controls);
     }
-    HCR_EL2.set(controls.hcr.bits());
+    // SAFETY: the same contract.
+    unsafe { write_guest(controls) };
     barrier::isb(barrier::SY); // all of the above, before what the caller does under it
+}
+
+/// Puts in force what tells one guest from the next; an `eret` or `isb` is to synchronise it.
+///
+/// # Safety
+///
+/// As for [`write`], for these words.
+#[inline(always)]
+pub(crate) unsafe fn write_guest(controls: &Controls) {
+    VTCR_EL2.set(controls.vtcr);
+    VTTBR_EL2.set(controls.vttbr);
+    CNTVOFF_EL2.set(controls.cntvoff);
+    // SAFETY: VPIDR_EL2, at EL2: what EL1 reads from MIDR_EL1.
+    unsafe { msr!((3, 4, 0, 0, 0), controls.vpidr) };
+    VMPIDR_EL2.set(controls.vmpidr);
+    HCR_EL2.set(controls.hcr.bits());
 }
 
 /// ICH_HCR_EL2 exists only while SRE is 1.

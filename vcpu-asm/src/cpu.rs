@@ -3,19 +3,19 @@
 use aarch64_cpu::{
     asm::barrier,
     registers::{
-        CNTFRQ_EL0, CNTPCT_EL0, CurrentEL, DAIF, ESR_EL2, FAR_EL2, HCR_EL2, HPFAR_EL2, MPIDR_EL1,
-        Readable, SCTLR_EL2, SPSel, TPIDR_EL2, VBAR_EL2,
+        CNTFRQ_EL0, CNTPCT_EL0, CPTR_EL2, CurrentEL, DAIF, ESR_EL2, FAR_EL2, HCR_EL2, HPFAR_EL2,
+        MPIDR_EL1, Readable, SCTLR_EL2, SPSel, TPIDR_EL2, VBAR_EL2, Writeable,
     },
 };
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, SwitchedReg, SwitchedState, SysReg,
+    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
+    Intid, InvalidateStep, SwitchedReg, SwitchedState, SysReg,
 };
 
 use crate::{
-    controls, debug, firmware, fp, switch, switched,
+    controls, debug, firmware, fp, ich, switch, switched,
     sysreg::{mrs, msr},
     tlb,
 };
@@ -104,31 +104,29 @@ unsafe impl Cpu for El2Cpu {
         // SAFETY: the caller has EL2, the masks, the controls and the PSTATE; `frame` is borrowed
         // for the call.
         let syndrome = unsafe { switch::enter(frame, hcr.guest.bits(), hcr.host.bits(), vectors) };
-        let mut words = ExitWords {
-            cause: Cause::Synchronous,
-            esr: Esr(0),
+        let words = |cause, esr| ExitWords {
+            cause,
+            esr: Esr(esr),
             far: 0,
             hpfar: 0,
         };
         // Most exits have a class without addresses: one test for those, and the interrupts
         // after it.
         if syndrome & 1 << 31 == 0 {
-            words.esr = Esr(syndrome);
-        } else if syndrome >> 63 == 0 {
-            words.esr = Esr(syndrome);
-            words.far = FAR_EL2.get();
-            words.hpfar = HPFAR_EL2.get();
-        } else {
-            match syndrome {
-                switch::IRQ => words.cause = Cause::Irq,
-                switch::FIQ => words.cause = Cause::Fiq,
-                _ => {
-                    words.cause = Cause::SError;
-                    words.esr = Esr(ESR_EL2.get());
-                }
-            }
+            return words(Cause::Synchronous, syndrome);
         }
-        words
+        if syndrome >> 63 == 0 {
+            return ExitWords {
+                far: FAR_EL2.get(),
+                hpfar: HPFAR_EL2.get(),
+                ..words(Cause::Abort, syndrome)
+            };
+        }
+        match syndrome {
+            switch::IRQ => words(Cause::Irq, 0),
+            switch::FIQ => words(Cause::Fiq, 0),
+            _ => words(Cause::SError, ESR_EL2.get()),
+        }
     }
 
     #[inline(always)]
@@ -141,6 +139,17 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn set_controls(&self, controls: &Controls, features: Features) {
         // SAFETY: the same contract.
         unsafe { controls::write(controls, features) }
+    }
+
+    #[inline(always)]
+    unsafe fn set_guest(&self, controls: &Controls) {
+        // SAFETY: the same contract.
+        unsafe { controls::write_guest(controls) }
+    }
+
+    unsafe fn set_cptr(&self, cptr: Cptr) {
+        CPTR_EL2.set(cptr.bits());
+        barrier::isb(barrier::SY); // the trap is gone before the caller touches FP
     }
 
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
@@ -208,6 +217,18 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn gic_deactivate(&self, intid: Intid) {
         // SAFETY: ICC_DIR_EL1, which the caller says is in use.
         unsafe { msr!((3, 0, 12, 11, 1), u64::from(intid.0)) };
+    }
+
+    #[inline(always)]
+    unsafe fn read_ich(&self, reg: IchReg) -> u64 {
+        // SAFETY: the same contract.
+        unsafe { ich::read(reg) }
+    }
+
+    #[inline(always)]
+    unsafe fn write_ich(&self, reg: IchReg, value: u64) {
+        // SAFETY: the same contract.
+        unsafe { ich::write(reg, value) }
     }
 }
 

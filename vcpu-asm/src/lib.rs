@@ -16,6 +16,7 @@ mod cpu;
 mod debug;
 mod firmware;
 mod fp;
+mod ich;
 mod switch;
 mod switched;
 mod sysreg;

@@ -5,12 +5,52 @@
 
 use vcpu_regs::{Features, SwitchedReg, SwitchedState, switched_registers};
 
-use crate::sysreg::{mrs, msr};
+use crate::sysreg::{mrs, mrs_pair, msr};
 
 /// The encoding that means the guest's register while E2H is 1.
 macro_rules! with_e2h {
     ($access:ident, $plain:tt none $(, $value:expr)?) => { $access!($plain $(, $value)?) };
     ($access:ident, $plain:tt $twin:tt $(, $value:expr)?) => { $access!($twin $(, $value)?) };
+}
+
+/// The same for two registers.
+macro_rules! pair_with_e2h {
+    ($a:tt none, $b:tt none) => {
+        mrs_pair!($a, $b)
+    };
+    ($a:tt none, $b:tt $b_twin:tt) => {
+        mrs_pair!($a, $b_twin)
+    };
+    ($a:tt $a_twin:tt, $b:tt none) => {
+        mrs_pair!($a_twin, $b)
+    };
+    ($a:tt $a_twin:tt, $b:tt $b_twin:tt) => {
+        mrs_pair!($a_twin, $b_twin)
+    };
+}
+
+/// Reads rows two at a time.
+macro_rules! read_rows {
+    ($state:ident) => {};
+    ($state:ident $field:ident $encoding:tt) => {
+        $state.$field = mrs!($encoding);
+    };
+    ($state:ident $a:ident $a_encoding:tt $b:ident $b_encoding:tt $($rest:tt)*) => {
+        ($state.$a, $state.$b) = mrs_pair!($a_encoding, $b_encoding);
+        read_rows!($state $($rest)*);
+    };
+}
+
+/// The same while E2H is 1.
+macro_rules! read_rows_with_e2h {
+    ($state:ident) => {};
+    ($state:ident $field:ident $encoding:tt $twin:tt) => {
+        $state.$field = with_e2h!(mrs, $encoding $twin);
+    };
+    ($state:ident $a:ident $a_encoding:tt $a_twin:tt $b:ident $b_encoding:tt $b_twin:tt $($rest:tt)*) => {
+        ($state.$a, $state.$b) = pair_with_e2h!($a_encoding $a_twin, $b_encoding $b_twin);
+        read_rows_with_e2h!($state $($rest)*);
+    };
 }
 
 /// A group of registers that moves between a struct and the hardware.
@@ -41,9 +81,9 @@ macro_rules! switch {
                     // SAFETY: reads have no side effect; the caller has EL2 and the group.
                     unsafe {
                         if e2h {
-                            $(self.$field = with_e2h!(mrs, $encoding $twin);)*
+                            read_rows_with_e2h!(self $($field $encoding $twin)*);
                         } else {
-                            $(self.$field = mrs!($encoding);)*
+                            read_rows!(self $($field $encoding)*);
                         }
                     }
                 }

@@ -1,6 +1,6 @@
 //! Finishing what the guest began: the second half of a trapped instruction.
 
-use vcpu_exits::{Transfer, Wfx, calls::PsciCall};
+use vcpu_exits::{SgiGroup, SgiRequest, Transfer, Wfx, calls::PsciCall};
 use vcpu_regs::{Esr, Gpr, Ipa, SysReg, Va};
 
 use crate::{Registers, exit::Conduit};
@@ -111,6 +111,14 @@ impl SysRegAccess {
     #[inline(always)]
     pub fn write(&self) -> Option<u64> {
         (!self.is_read()).then_some(self.register)
+    }
+
+    /// Returns the software-generated interrupt that the guest asks for, and its group, where this
+    /// is a write to `ICC_SGI1R_EL1`, `ICC_ASGI1R_EL1` or `ICC_SGI0R_EL1`.
+    #[inline]
+    pub fn sgi(&self) -> Option<(SgiGroup, SgiRequest)> {
+        let group = SgiGroup::of(self.reg())?;
+        Some((group, SgiRequest::decode(self.write()?)))
     }
 
     pub(crate) fn rt(&self) -> Gpr {

@@ -40,9 +40,12 @@ const NOTHING: [SysReg; 13] = [
 
 impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     /// Puts the guest's breakpoints on the hardware if MDSCR_EL1 enables any and they are not.
+    ///
+    /// The register traps, so its saved value stays true while the guest is loaded.
+    #[inline]
     pub(crate) fn arm_debug(&mut self) {
-        let enabled = self.sysreg(SwitchedReg::MDSCR_EL1) & MDSCR_ENABLES != 0;
-        if enabled && self.el2.host_debug.is_none() {
+        let mdscr = self.vcpu.switched.el1.mdscr_el1;
+        if mdscr & MDSCR_ENABLES != 0 && self.el2.host_debug.is_none() {
             self.el2.save_host_debug();
             self.load_debug();
         }

@@ -1,9 +1,11 @@
 //! One physical CPU, ready to run guests.
 
-use core::mem;
-
 use vcpu_hal::{Cpu, HostMode, PerCpu, Platform};
-use vcpu_regs::{Controls, DebugState, Features, IdRegisters, SwitchedReg};
+use vcpu_regs::{
+    Cnthctl, Controls, DebugState, Features, Hcr, IccSre, IdRegisters, Mdcr, SwitchedReg,
+};
+
+use crate::{LoadError, Vmids, number};
 
 /// This CPU at EL2. At most one guest is loaded on it; dropping it leaves none.
 pub struct El2<'h, P: Platform, C: Cpu> {
@@ -11,14 +13,35 @@ pub struct El2<'h, P: Platform, C: Cpu> {
     pub(crate) host: &'h P,
     pub(crate) features: Features,
     pub(crate) index: usize,
-    /// The host's own controls while a guest is loaded.
+    pub(crate) vmids: Option<&'h Vmids>,
+    pub(crate) residency: Residency,
+    /// Whether a `put` leaves the guest's controls ([`Turns`](crate::Turns)).
+    pub(crate) keeps_controls: bool,
+    /// What of the CPU's state is the loaded guest's.
+    pub(crate) granted: Features,
+    /// Names the controls last written for a guest, and what guests share of them.
+    pub(crate) kind: u64,
+    pub(crate) kind_words: Controls,
+    /// The host's own controls while they are not in force.
     pub(crate) host_controls: Controls,
-    pub(crate) is_loaded: bool,
+    /// Names those of the host's words of which a guest's are made, and this CPU.
+    pub(crate) host_words: u64,
     /// The host's own MDSCR_EL1 while a guest is loaded.
     pub(crate) host_mdscr: u64,
     /// The host's own breakpoints while a guest's are on the hardware.
     pub(crate) host_debug: Option<DebugState>,
     ids: IdRegisters,
+}
+
+/// Whose state is on a CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Residency {
+    /// The host's.
+    Host,
+    /// The controls of the guest that was here last.
+    Between,
+    /// A guest's, all of it.
+    Guest,
 }
 
 /// Why a CPU cannot run guests.
@@ -80,12 +103,29 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
             host,
             features,
             index,
+            vmids: None,
+            residency: Residency::Host,
+            keeps_controls: false,
+            granted: features,
+            kind: 0,
+            kind_words: Controls::default(),
             host_controls: Controls::default(),
-            is_loaded: false,
+            host_words: number::fresh(),
             host_mdscr: 0,
             host_debug: None,
             ids,
         })
+    }
+
+    /// Gives VMIDs to the VMs whose [`Stage2`](vcpu_stage2::Stage2) has none.
+    ///
+    /// # Safety
+    ///
+    /// All CPUs that share memory get the same `vmids`, none goes without, and no stage 2 with a
+    /// VMID of its own is used beside it.
+    pub unsafe fn with_vmids(mut self, vmids: &'h Vmids) -> Self {
+        self.vmids = Some(vmids);
+        self
     }
 
     /// Returns the CPU.
@@ -118,13 +158,58 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
         self.cpu.counter_freq_hz()
     }
 
-    /// Reads what `restore_host` will put back.
-    #[inline(always)]
-    pub(crate) fn save_host(&mut self) {
+    /// Makes ready for a guest's controls: takes a forgotten guest off, and notes the host's.
+    #[inline(never)]
+    pub(crate) fn arrive(&mut self) -> Result<(), LoadError> {
+        if self.residency == Residency::Guest {
+            self.abandon();
+        }
+        if self.residency == Residency::Between {
+            return Ok(());
+        }
         // SAFETY: `enable_on` found EL2 and read the features; every CPU has MDSCR_EL1.
+        let (mdscr, controls) = unsafe {
+            (
+                self.cpu.read_switched(SwitchedReg::MDSCR_EL1),
+                self.cpu.controls(self.features),
+            )
+        };
+        if controls.hcr.contains(Hcr::VM) {
+            return Err(LoadError::Occupied);
+        }
+        if HostPart::of(&controls) != HostPart::of(&self.host_controls) {
+            self.host_words = number::fresh();
+        }
+        (self.host_mdscr, self.host_controls) = (mdscr, controls);
+        Ok(())
+    }
+
+    /// Takes a guest off that was forgotten instead of dropped: its state is lost.
+    #[cold]
+    fn abandon(&mut self) {
+        self.kind = 0; // FP may have been let through since
+        self.kind_words = Controls::default();
+        self.leave();
+    }
+
+    /// Ends the stay of a guest, whose state was saved.
+    #[inline(always)]
+    pub(crate) fn leave(&mut self) {
+        self.stop_timers();
+        self.residency = Residency::Between;
+        if !self.keeps_controls || self.host_debug.is_some() {
+            self.restore_host();
+        }
+    }
+
+    /// Stops the guest's timers, so that none fires into a host that knows nothing of it.
+    fn stop_timers(&self) {
+        // SAFETY: `enable_on` found EL2; the timers that are granted are there, and the guest's.
         unsafe {
-            self.host_mdscr = self.cpu.read_switched(SwitchedReg::MDSCR_EL1);
-            self.host_controls = self.cpu.controls(self.features);
+            self.cpu.write_switched(SwitchedReg::CNTV_CTL_EL0, 0);
+            if self.granted.physical_timer {
+                self.cpu.write_switched(SwitchedReg::CNTP_CTL_EL0, 0);
+            }
         }
     }
 
@@ -135,24 +220,48 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
         unsafe { self.cpu.save_debug(debug, self.ids.debug_counts()) };
     }
 
-    /// Takes the guest's controls off the CPU, if some are still there, and stops its timers, so
-    /// that none fires into a host that knows nothing of it.
+    /// Puts the host's controls in force again, if a guest's are.
+    #[inline(never)]
     pub(crate) fn restore_host(&mut self) {
-        if mem::take(&mut self.is_loaded) {
-            let counts = self.ids.debug_counts();
-            // SAFETY: `enable_on` found EL2 and read the features and counts; every CPU has these
-            // timers, and they are the guest's; the rest is the host's own, as `load` found it.
-            // Debug comes before MDCR_EL2, which may let EL2 make debug exceptions again.
-            unsafe {
-                self.cpu.write_switched(SwitchedReg::CNTV_CTL_EL0, 0);
-                self.cpu.write_switched(SwitchedReg::CNTP_CTL_EL0, 0);
-                self.cpu
-                    .write_switched(SwitchedReg::MDSCR_EL1, self.host_mdscr);
-                if let Some(debug) = self.host_debug.take() {
-                    self.cpu.load_debug(&debug, counts);
-                }
-                self.cpu.set_controls(&self.host_controls, self.features);
+        match self.residency {
+            Residency::Host => return,
+            Residency::Guest => self.stop_timers(),
+            Residency::Between => {}
+        }
+        self.residency = Residency::Host;
+        let counts = self.ids.debug_counts();
+        // SAFETY: `enable_on` found EL2 and read the features and counts; every CPU has MDSCR_EL1;
+        // all of it is the host's own, as `arrive` found it. Debug comes before MDCR_EL2, which
+        // may let EL2 make debug exceptions again.
+        unsafe {
+            self.cpu
+                .write_switched(SwitchedReg::MDSCR_EL1, self.host_mdscr);
+            if let Some(debug) = self.host_debug.take() {
+                self.cpu.load_debug(&debug, counts);
             }
+            self.cpu.set_controls(&self.host_controls, self.features);
+        }
+    }
+}
+
+/// The host's words of which a guest's keep something.
+#[derive(PartialEq, Eq)]
+struct HostPart {
+    hcr: Hcr,
+    mdcr: Mdcr,
+    cnthctl: Cnthctl,
+    icc_sre: IccSre,
+    mpam2: u64,
+}
+
+impl HostPart {
+    fn of(host: &Controls) -> Self {
+        Self {
+            hcr: host.hcr,
+            mdcr: host.mdcr,
+            cnthctl: host.cnthctl,
+            icc_sre: host.icc_sre,
+            mpam2: host.mpam2,
         }
     }
 }

@@ -64,6 +64,32 @@ impl Conduit {
     }
 }
 
+/// Classes of exits without addresses, by how often guests make them.
+#[derive(Clone, Copy)]
+pub(crate) enum Often {
+    Wait,
+    SysReg,
+    Hvc,
+    Seldom,
+}
+
+impl Often {
+    #[inline(always)]
+    pub(crate) fn of(esr: Esr) -> Self {
+        const WFX: u8 = 0x01;
+        const HVC64: u8 = 0x16;
+        const SYSTEM: u8 = 0x18;
+        let class = esr.class();
+        // One bit of the class sends `WFI` one way, calls and registers the other.
+        match esr.0 & 0x10 << 26 == 0 {
+            true if class == WFX => Self::Wait,
+            false if class == SYSTEM => Self::SysReg,
+            false if class == HVC64 => Self::Hvc,
+            _ => Self::Seldom,
+        }
+    }
+}
+
 /// A class of exits that guests do not make often: decoded out of line.
 enum Seldom {
     Fault(Fault),
@@ -85,33 +111,37 @@ impl<T> Exit<T> {
         Seldom::decode(registers, esr, far, hpfar).into()
     }
 
-    /// Decodes any other synchronous exit.
+    /// Decodes a trapped `WFI`, `WFE` or their like.
     #[inline(always)]
-    pub(crate) fn instruction(registers: &Registers, esr: Esr) -> Self {
-        const WFX: u8 = 0x01;
-        const HVC64: u8 = 0x16;
-        const SYSTEM: u8 = 0x18;
-        let class = esr.class();
-        if esr.0 & 0x10 << 26 == 0 {
-            // One bit of the class sends `WFI` one way, calls and registers the other.
-            if class == WFX {
-                let wait = Wait::new(registers, esr);
-                if wait.is_for_event() {
-                    return Self::Wfe(wait);
-                }
-                return Self::Wfi(wait);
-            }
-        } else if class == SYSTEM {
-            return Self::SysReg(SysRegAccess::new(registers, esr));
-        } else if class == HVC64 {
-            let conduit = Conduit::Hvc;
-            if may_be_psci(registers, esr)
-                && let Some(psci) = psci(registers, conduit)
-            {
-                return Self::Psci(psci);
-            }
-            return Self::Hypercall(Call { esr, conduit });
+    pub(crate) fn wait(registers: &Registers, esr: Esr) -> Self {
+        let wait = Wait::new(registers, esr);
+        if wait.is_for_event() {
+            return Self::Wfe(wait);
         }
+        Self::Wfi(wait)
+    }
+
+    /// Decodes a trapped system register.
+    #[inline(always)]
+    pub(crate) fn sysreg(registers: &Registers, esr: Esr) -> Self {
+        Self::SysReg(SysRegAccess::new(registers, esr))
+    }
+
+    /// Decodes an `HVC`.
+    #[inline(always)]
+    pub(crate) fn hvc(registers: &Registers, esr: Esr) -> Self {
+        let conduit = Conduit::Hvc;
+        if may_be_psci(registers, esr)
+            && let Some(psci) = psci(registers, conduit)
+        {
+            return Self::Psci(psci);
+        }
+        Self::Hypercall(Call { esr, conduit })
+    }
+
+    /// Decodes what guests do not often do, without addresses.
+    #[inline(always)]
+    pub(crate) fn seldom(registers: &Registers, esr: Esr) -> Self {
         Seldom::decode(registers, esr, 0, 0).into()
     }
 

@@ -1,6 +1,9 @@
 //! What a guest may do, as data, and the EL2 words that say so to the hardware.
 
-use vcpu_regs::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, IccSre, IchHcr, IdRegisters, Mdcr};
+use vcpu_hal::inject::CpuInterface;
+use vcpu_regs::{
+    Cnthctl, Controls, Cptr, CptrE2h, Features, Hcr, IccSre, IchHcr, IdRegisters, Mdcr,
+};
 use vcpu_stage2::Stage2;
 
 /// Who handles what. The default keeps everything with the host.
@@ -15,6 +18,8 @@ pub struct Policy {
     pub wfi: Waits,
     /// `WFE` and `WFET`.
     pub wfe: Waits,
+    /// The FP and SIMD registers.
+    pub fp: Fp,
 }
 
 impl Policy {
@@ -25,6 +30,7 @@ impl Policy {
         timers: Timers::PassThrough,
         wfi: Waits::Native,
         wfe: Waits::Native,
+        fp: Fp::Lazy,
     };
 }
 
@@ -61,6 +67,18 @@ pub enum Waits {
     Native,
 }
 
+/// When a guest gets its FP and SIMD registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Fp {
+    /// With its first use of them after each load, which traps: a guest that uses none costs
+    /// nothing.
+    #[default]
+    Lazy,
+    /// With each load.
+    Eager,
+}
+
 /// `MPAM2_EL2`: the guest's MPAM0_EL1 and MPAM1_EL1 trap (TRAPMPAM0EL1, TRAPMPAM1EL1).
 const MPAM2_TRAPS: u64 = 1 << 49 | 1 << 48;
 
@@ -73,7 +91,14 @@ pub(crate) struct Identity {
 }
 
 impl Policy {
-    /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host`.
+    /// Returns what of a CPU's state belongs to a guest.
+    pub(crate) fn granted(&self, mut features: Features) -> Features {
+        features.physical_timer = self.timers == Timers::PassThrough;
+        features
+    }
+
+    /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host` and
+    /// delivers interrupts at `interface`.
     ///
     /// What is neither switched nor meant for guests traps: SVE, SME, trace, the performance and
     /// activity monitors, statistical profiling, OS lock, implementation-defined registers.
@@ -83,18 +108,23 @@ impl Policy {
         ids: &IdRegisters,
         host: &Controls,
         stage2: &Stage2,
+        interface: CpuInterface,
         identity: Identity,
     ) -> Controls {
         let e2h = host.hcr.contains(Hcr::E2H);
         let features = ids.features();
         let pass_through = self.interrupts == Interrupts::PassThrough && features.gicv3;
+        let has_lists = interface == CpuInterface::SystemRegisters
+            && self.interrupts == Interrupts::Virtual
+            && features.gicv3;
         Controls {
             hcr: self.hcr(ids, stage2) | host.hcr & Hcr::E2H,
             cptr: if e2h {
-                Cptr::from_e2h(CptrE2h::FPEN | CptrE2h::TTA | CptrE2h::TAM)
+                Cptr::from_e2h(CptrE2h::TTA | CptrE2h::TAM)
             } else {
                 Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM
-            },
+            }
+            .with_fp_trap(self.fp == Fp::Lazy, e2h),
             // HPMN stays the host's: 0 is reserved without FEAT_HPMN0. The profiling and trace
             // buffers (E2PB, E2TB) are EL2's.
             mdcr: host.mdcr & Mdcr::HPMN
@@ -122,13 +152,16 @@ impl Policy {
             hdfgwtr: 0,
             hafgrtr: 0,
             mpam2: host.mpam2 | MPAM2_TRAPS,
-            icc_sre: match pass_through {
-                true => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
-                false => host.icc_sre - IccSre::ENABLE,
+            // With list registers, ICC_SRE_EL1 traps, but for CPUs where Enable is stuck at 1: it
+            // holds what the guest is to read.
+            icc_sre: match (pass_through, has_lists) {
+                (true, _) => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
+                (false, true) => (host.icc_sre - IccSre::ENABLE) | IccSre::SRE,
+                (false, false) => host.icc_sre - IccSre::ENABLE,
             },
-            // ICC_SRE_EL2.Enable may be stuck at 1, so the interface is refused here as well.
-            ich_hcr: match pass_through {
-                true => IchHcr::empty(),
+            ich_hcr: match pass_through || has_lists {
+                true => IchHcr::empty(), // where there are lists, their backend turns them on
+                // ICC_SRE_EL2.Enable may be stuck at 1, so the interface is refused here as well.
                 false => IchHcr::TC | IchHcr::TALL0 | IchHcr::TALL1 | IchHcr::TDIR,
             },
         }

@@ -119,6 +119,10 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
             Ok(()) => return,
             Err(access) => access,
         };
+        let access = match self.reflect_interface(access) {
+            Ok(()) => return,
+            Err(access) => access,
+        };
         match emulated(access.reg(), self.vm.ids()) {
             Some(Emulated::Constant(value)) if access.write().is_none() => {
                 self.complete(access, value);

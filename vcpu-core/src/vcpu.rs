@@ -1,14 +1,12 @@
 //! A virtual CPU that is on no physical one.
 
-use core::{
-    ops::{Deref, DerefMut},
-    sync::atomic::{AtomicU64, Ordering},
-};
+use core::ops::{Deref, DerefMut};
 
 use vcpu_hal::{Cpu, Inject, Platform};
 use vcpu_regs::{DebugState, Esr, FpState, SwitchedReg, SwitchedState};
+use vcpu_stage2::VcpuTag;
 
-use crate::{El2, Live, LoadError, Policy, Registers, Vm, live::Prepared};
+use crate::{El2, Live, LoadError, Policy, Registers, Vm, number, residency::Prepared};
 
 /// What a vCPU starts from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -33,11 +31,11 @@ pub struct Vcpu<P: Platform> {
     pub(crate) pending_serror: Option<Esr>,
     pub(crate) mpidr: u64,
     pub(crate) policy: Policy,
-    pub(crate) prepared: Option<Prepared>,
-    /// Tells vCPUs apart where their translations might be mixed up.
-    pub(crate) number: u64,
-    /// The CPU it was last loaded on.
-    pub(crate) last_cpu: Option<usize>,
+    pub(crate) prepared: Prepared,
+    /// Whether the FP registers are on the hardware.
+    pub(crate) fp_is_live: bool,
+    /// Tells vCPUs apart where their translations might be mixed up, and where it ran.
+    pub(crate) tag: VcpuTag,
 }
 
 impl<P: Platform> Vcpu<P> {
@@ -46,7 +44,6 @@ impl<P: Platform> Vcpu<P> {
 
     /// Returns a vCPU after reset, at address 0 in EL1h with everything masked.
     pub fn new(config: &VcpuConfig) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             registers: Registers::new(),
             switched: SwitchedState::default(),
@@ -56,9 +53,9 @@ impl<P: Platform> Vcpu<P> {
             pending_serror: None,
             mpidr: config.mpidr & Self::MPIDR_FIELDS | 1 << 31,
             policy: config.policy,
-            prepared: None,
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            last_cpu: None,
+            prepared: Prepared::default(),
+            fp_is_live: false,
+            tag: VcpuTag::new(number::fresh() as u32),
         }
     }
 
@@ -70,7 +67,7 @@ impl<P: Platform> Vcpu<P> {
         self.fp = FpState::default();
         self.debug = DebugState::default();
         self.pending_serror = None;
-        self.last_cpu = None; // translations of the old TTBR and ASID may be anywhere
+        self.tag.forget(); // translations of the old TTBR and ASID may be anywhere
     }
 
     /// Makes the guest's state live on this CPU, until the result is dropped or
@@ -102,7 +99,7 @@ impl<P: Platform> Vcpu<P> {
     /// Replaces a system register.
     pub fn set_sysreg(&mut self, reg: SwitchedReg, value: u64) {
         self.switched.set(reg, value);
-        self.last_cpu = None; // translations of the old TTBR and ASID may be anywhere
+        self.tag.forget(); // translations of the old TTBR and ASID may be anywhere
     }
 
     /// Returns the FP/SIMD registers.

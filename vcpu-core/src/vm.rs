@@ -1,12 +1,19 @@
 //! What the vCPUs of one guest share.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
 use vcpu_hal::{Cpu, Platform};
-use vcpu_regs::IdRegisters;
-use vcpu_stage2::Stage2;
+use vcpu_regs::{IdRegisters, Vmid};
+use vcpu_stage2::{Stage2, VmTag};
 
-use crate::{El2, ids::guest_ids};
+use crate::{El2, ids::guest_ids, number};
+
+/// CPUs of which is known which vCPU ran last: on one beyond, each load drops the translations of
+/// a VM that has a VMID of its own, and other VMs are refused.
+///
+/// Fewer than there are 8-bit VMIDs, so that a machine with these has some to give.
+pub const MAX_CPUS: usize = 128;
+
+/// The VMIDs of a machine, for all VMs whose stage 2 has none of its own.
+pub type Vmids = vcpu_stage2::Vmids<MAX_CPUS>;
 
 /// One guest: its memory, its clock and what it believes its CPUs to be.
 ///
@@ -16,12 +23,10 @@ pub struct Vm {
     pub(crate) stage2: Stage2,
     pub(crate) ids: IdRegisters,
     pub(crate) counter_offset: u64,
-    /// The vCPU that ran last on each CPU: its number plus one; 0 for none.
-    last: [AtomicU64; TRACKED_CPUS],
+    /// Tells VMs apart: no two ever have the same.
+    pub(crate) number: u64,
+    pub(crate) tag: VmTag<MAX_CPUS>,
 }
-
-/// On a CPU beyond these, each load of a vCPU drops the VM's translations.
-const TRACKED_CPUS: usize = 64;
 
 impl Vm {
     /// Returns a guest whose virtual counter starts near 0 now, and whose ID registers are this
@@ -32,18 +37,17 @@ impl Vm {
             ids: guest_ids(el2.ids(), ipa_bits),
             counter_offset: el2.counter(),
             stage2,
-            last: [const { AtomicU64::new(0) }; TRACKED_CPUS],
+            number: number::fresh(),
+            tag: VmTag::new(),
         }
     }
 
-    /// Notes that a vCPU runs on CPU `index` now; returns whether it was the last there before.
-    pub(crate) fn came_to(&self, index: usize, vcpu: u64) -> bool {
-        // Only the CPU itself touches its entry.
-        let last = self
-            .last
-            .get(index)
-            .map(|last| last.swap(vcpu + 1, Ordering::Relaxed));
-        last == Some(vcpu + 1)
+    /// Returns the VMID under which CPUs may have used the VM's table: the one to invalidate
+    /// after a change of it. `None` if the VM has not run.
+    ///
+    /// Call it after the change: a CPU that takes another VMID later sees the change.
+    pub fn vmid(&self) -> Option<Vmid> {
+        self.stage2.vmid().or_else(|| self.tag.vmid())
     }
 
     /// Returns the ID registers as the guest reads them.

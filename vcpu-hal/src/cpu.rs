@@ -1,8 +1,8 @@
 //! The processor as a trait.
 
 use vcpu_regs::{
-    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, SwitchedReg, SwitchedState,
+    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
+    Intid, InvalidateStep, SwitchedReg, SwitchedState,
 };
 
 /// How the calling code runs, before anything is touched.
@@ -38,7 +38,7 @@ pub struct HcrSwitch {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u64)]
 pub enum Cause {
-    /// A synchronous exception: the syndrome says which.
+    /// A synchronous exception of a class that has no addresses: the syndrome says which.
     Synchronous = 0,
     /// A physical IRQ is pending.
     Irq = 1,
@@ -46,11 +46,13 @@ pub enum Cause {
     Fiq = 2,
     /// A physical SError was taken.
     SError = 3,
+    /// A synchronous exception of a class that has addresses: an abort, a watchpoint.
+    Abort = 4,
 }
 
 /// What the hardware captured when the guest was left, read once.
 ///
-/// FAR and HPFAR mean something only for an abort.
+/// FAR and HPFAR mean something only for [`Cause::Abort`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct ExitWords {
@@ -65,11 +67,19 @@ pub struct ExitWords {
 }
 
 impl ExitWords {
-    /// Returns whether the class is among those that have addresses: from 0x20 up, which one bit
-    /// tells. FAR and HPFAR are not captured for the others.
-    #[inline(always)]
-    pub const fn is_abort_class(&self) -> bool {
-        self.esr.class() & 0x20 != 0
+    /// Returns the words of a synchronous exit.
+    pub const fn synchronous(esr: Esr, far: u64, hpfar: u64) -> Self {
+        // Classes from 0x20 up have addresses.
+        let cause = match esr.class() & 0x20 {
+            0 => Cause::Synchronous,
+            _ => Cause::Abort,
+        };
+        Self {
+            cause,
+            esr,
+            far,
+            hpfar,
+        }
     }
 }
 
@@ -138,11 +148,26 @@ pub unsafe trait Cpu {
     /// under `controls`: its E2H and its interrupt routing do not change.
     unsafe fn set_controls(&self, controls: &Controls, features: Features);
 
+    /// Replaces what tells one guest from the next under the same policy: `HCR_EL2`, `VTCR_EL2`,
+    /// `VTTBR_EL2`, `CNTVOFF_EL2`, `VPIDR_EL2` and `VMPIDR_EL2`. The entry synchronises it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`set_controls`](Self::set_controls), for these words.
+    unsafe fn set_guest(&self, controls: &Controls);
+
+    /// Replaces `CPTR_EL2`, and synchronises.
+    ///
+    /// # Safety
+    ///
+    /// As for [`set_controls`](Self::set_controls), for this word.
+    unsafe fn set_cptr(&self, cptr: Cptr);
+
     /// Takes the guest's switched registers off the hardware.
     ///
     /// # Safety
     ///
-    /// The CPU is at EL2, and `features` is what its ID registers say.
+    /// The CPU is at EL2, and has what `features` says: those that the guest has.
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features);
 
     /// Puts the guest's switched registers on the hardware.
@@ -236,4 +261,19 @@ pub unsafe trait Cpu {
     ///
     /// As for [`gic_acknowledge`](Self::gic_acknowledge).
     unsafe fn gic_deactivate(&self, intid: Intid);
+
+    /// Reads a register of the virtual CPU interface.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, its GICv3 interface is in use by system registers (`ICC_SRE_EL2.SRE` =
+    /// 1), and [the register exists](IchReg::exists).
+    unsafe fn read_ich(&self, reg: IchReg) -> u64;
+
+    /// Writes a register of the virtual CPU interface.
+    ///
+    /// # Safety
+    ///
+    /// As for [`read_ich`](Self::read_ich); and the register is none of those that are only read.
+    unsafe fn write_ich(&self, reg: IchReg, value: u64);
 }

@@ -7,8 +7,8 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    Controls, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, SwitchedReg, SwitchedState,
+    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre, IchReg, IchVtr,
+    IdRegisters, Intid, InvalidateStep, SwitchedReg, SwitchedState,
 };
 
 use crate::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
@@ -30,15 +30,9 @@ impl Step<'static> {
 
     /// Returns an abort that changes nothing in the guest.
     pub const fn fault(esr: u64, far: u64, hpfar: u64) -> Self {
-        let words = ExitWords {
-            cause: Cause::Synchronous,
-            esr: Esr(esr),
-            far,
-            hpfar,
-        };
         Self {
             guest: &|_| (),
-            words,
+            words: ExitWords::synchronous(Esr(esr), far, hpfar),
         }
     }
 
@@ -89,7 +83,63 @@ pub struct ScriptedCpu<'s> {
     pub firmware: Cell<fn(&mut [u64; 18])>,
     /// The INTID that the next acknowledge returns; 1023 is none.
     pub pending: Cell<Intid>,
+    /// The registers of the virtual CPU interface; `ICH_VTR_EL2` says there are four list registers
+    /// to begin with. What hardware would make of them happens in a step's `guest`.
+    pub ich: RefCell<IchRegisters>,
     script: Cell<&'s [Step<'s>]>,
+}
+
+/// The virtual CPU interface of a [`ScriptedCpu`]: registers that keep what is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IchRegisters {
+    /// `ICH_HCR_EL2`.
+    pub hcr: u64,
+    /// `ICH_VTR_EL2`.
+    pub vtr: u64,
+    /// `ICH_VMCR_EL2`.
+    pub vmcr: u64,
+    /// `ICH_MISR_EL2`.
+    pub misr: u64,
+    /// `ICH_LR<n>_EL2`.
+    pub lr: [u64; 16],
+    /// `ICH_AP0R<n>_EL2`.
+    pub ap0r: [u64; 4],
+    /// `ICH_AP1R<n>_EL2`.
+    pub ap1r: [u64; 4],
+    /// `ICC_SRE_EL1`.
+    pub sre_el1: u64,
+}
+
+impl Default for IchRegisters {
+    fn default() -> Self {
+        /// Five bits of priority, 24 of an INTID, ICH_HCR_EL2.TDIR, four list registers.
+        const VTR: u64 = 4 << 29 | 4 << 26 | 1 << 23 | 1 << 19 | 3;
+        Self {
+            hcr: 0,
+            vtr: VTR,
+            vmcr: 0,
+            misr: 0,
+            lr: [0; 16],
+            ap0r: [0; 4],
+            ap1r: [0; 4],
+            sre_el1: 0,
+        }
+    }
+}
+
+impl IchRegisters {
+    fn register(&mut self, reg: IchReg) -> &mut u64 {
+        match reg {
+            IchReg::Hcr => &mut self.hcr,
+            IchReg::Vtr => &mut self.vtr,
+            IchReg::Vmcr => &mut self.vmcr,
+            IchReg::Misr => &mut self.misr,
+            IchReg::Lr(n) => &mut self.lr[usize::from(n)],
+            IchReg::Ap0r(n) => &mut self.ap0r[usize::from(n)],
+            IchReg::Ap1r(n) => &mut self.ap1r[usize::from(n)],
+            IchReg::SreEl1 => &mut self.sre_el1,
+        }
+    }
 }
 
 /// D, A, I and F.
@@ -122,8 +172,19 @@ impl<'s> ScriptedCpu<'s> {
             firmware_call: Cell::new(None),
             firmware: Cell::new(|x| x[0] = u64::MAX),
             pending: Cell::new(Intid(1023)),
+            ich: RefCell::default(),
             script: Cell::new(script),
         }
+    }
+
+    fn check_ich(&self, reg: IchReg) {
+        let sre = self.controls.get().icc_sre;
+        assert!(
+            sre.contains(IccSre::SRE),
+            "{reg:?} with ICC_SRE_EL2.SRE = 0"
+        );
+        let vtr = IchVtr(self.ich.borrow().vtr);
+        assert!(reg.exists(vtr), "{reg:?} is undefined");
     }
 
     /// Returns how many steps are still to come.
@@ -208,6 +269,25 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         self.controls.set(*controls);
     }
 
+    unsafe fn set_guest(&self, controls: &Controls) {
+        self.controls.set(Controls {
+            hcr: controls.hcr,
+            cntvoff: controls.cntvoff,
+            vpidr: controls.vpidr,
+            vmpidr: controls.vmpidr,
+            vtcr: controls.vtcr,
+            vttbr: controls.vttbr,
+            ..self.controls.get()
+        });
+    }
+
+    unsafe fn set_cptr(&self, cptr: Cptr) {
+        self.controls.set(Controls {
+            cptr,
+            ..self.controls.get()
+        });
+    }
+
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
         copy(&self.switched.borrow(), state, features);
     }
@@ -256,9 +336,29 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     unsafe fn gic_end(&self, _: Intid) {}
 
     unsafe fn gic_deactivate(&self, _: Intid) {}
+
+    /// # Panics
+    ///
+    /// If ICH_VTR_EL2 says that there is no such register, or ICC_SRE_EL2 that there are none.
+    unsafe fn read_ich(&self, reg: IchReg) -> u64 {
+        self.check_ich(reg);
+        *self.ich.borrow_mut().register(reg)
+    }
+
+    /// # Panics
+    ///
+    /// As for a read; and if the register can only be read.
+    unsafe fn write_ich(&self, reg: IchReg, value: u64) {
+        self.check_ich(reg);
+        assert!(
+            !matches!(reg, IchReg::Vtr | IchReg::Misr),
+            "{reg:?} is not written"
+        );
+        *self.ich.borrow_mut().register(reg) = value;
+    }
 }
 
-/// Copies the registers that a CPU with `interface` has.
+/// Copies the registers that a guest with `features` has.
 fn copy(from: &SwitchedState, to: &mut SwitchedState, features: Features) {
     for &reg in SwitchedReg::ALL {
         if reg.exists(features) {

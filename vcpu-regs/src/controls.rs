@@ -164,6 +164,17 @@ impl Cnthctl {
 }
 
 impl Cptr {
+    /// Returns the value, in the layout that `e2h` says, under which FP and SIMD trap or not.
+    pub const fn with_fp_trap(self, traps: bool, e2h: bool) -> Self {
+        let (bits, set) = if e2h {
+            (CptrE2h::FPEN.bits(), !traps)
+        } else {
+            (Self::TFP.bits(), traps)
+        };
+        let rest = self.bits() & !bits;
+        Self::from_bits_retain(if set { rest | bits } else { rest })
+    }
+
     /// Returns the register's value in the other layout.
     pub const fn from_e2h(value: CptrE2h) -> Self {
         Self::from_bits_retain(value.bits())
@@ -230,4 +241,20 @@ pub struct Controls {
     pub icc_sre: IccSre,
     /// `ICH_HCR_EL2`, with a GICv3 interface.
     pub ich_hcr: IchHcr,
+}
+
+impl Controls {
+    /// Returns the words that guests under one policy share: all but `HCR_EL2`, `VTCR_EL2`,
+    /// `VTTBR_EL2`, `CNTVOFF_EL2`, `VPIDR_EL2` and `VMPIDR_EL2`, which are 0.
+    pub fn shared(self) -> Self {
+        Self {
+            hcr: Hcr::empty(),
+            cntvoff: 0,
+            vpidr: 0,
+            vmpidr: 0,
+            vtcr: 0,
+            vttbr: 0,
+            ..self
+        }
+    }
 }

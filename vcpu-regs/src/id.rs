@@ -23,6 +23,8 @@ pub struct IdRegisters {
 pub struct Features {
     /// What every CPU has.
     pub always: bool,
+    /// The physical timer of EL1: every CPU has it, and not every guest.
+    pub physical_timer: bool,
     /// The GIC CPU interface is system registers (`ID_AA64PFR0_EL1.GIC`).
     pub gicv3: bool,
     /// Pointer authentication (FEAT_PAuth).
@@ -125,6 +127,7 @@ impl IdRegisters {
     pub const fn features(&self) -> Features {
         Features {
             always: true,
+            physical_timer: true,
             gicv3: field(self.pfr0(), 24) != 0,
             pauth: self.has_pauth(),
             ras: self.has_ras(),

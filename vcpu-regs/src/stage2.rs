@@ -194,13 +194,14 @@ impl defmt::Format for Vtcr {
 pub struct Vttbr(u64);
 
 impl Vttbr {
-    /// Returns the register for a root of at most 52 bits, aligned to 64 bytes at least.
+    /// Returns the register for a root of at most 52 bits, aligned to 64 bytes at least; `None`
+    /// leaves the VMID 0, for [`with_vmid`](Self::with_vmid) to fill.
     ///
     /// Address bits that have no place in the register are dropped.
-    pub fn new(root: Pa, vmid: Vmid, common_not_private: bool) -> Self {
+    pub fn new(root: Pa, vmid: Option<Vmid>, common_not_private: bool) -> Self {
         let mut word = LocalRegisterCopy::<u64, VTTBR::Register>::new(0);
         word.modify(
-            VTTBR::VMID.val(vmid.get().into())
+            VTTBR::VMID.val(vmid.map_or(0, |vmid| vmid.get().into()))
                 + VTTBR::BADDR.val(root.0 >> 6)
                 + VTTBR::BADDR_HIGH.val(root.0 >> 48)
                 + VTTBR::CNP.val(common_not_private.into()),
@@ -221,6 +222,13 @@ impl Vttbr {
     /// Returns the VMID, or `None` where the register holds 0.
     pub fn vmid(self) -> Option<Vmid> {
         Vmid::new(self.word().read(VTTBR::VMID) as u16)
+    }
+
+    /// Returns the register with another VMID.
+    pub fn with_vmid(self, vmid: Vmid) -> Self {
+        let mut word = self.word();
+        word.modify(VTTBR::VMID.val(vmid.get().into()));
+        Self(word.get())
     }
 
     /// Returns the address of the root.

@@ -37,11 +37,14 @@ macro_rules! switched_registers {
                 sp_el1 SP_EL1 (3, 4, 4, 1, 0) twin none reset 0
                 tpidrro_el0 TPIDRRO_EL0 (3, 3, 13, 0, 3) twin none reset 0
             }
-            /// The timers of EL1 and who may use them at EL0.
+            /// The virtual timer, and who may use timers at EL0.
             group Timers timers always {
                 cntkctl_el1 CNTKCTL_EL1 (3, 0, 14, 1, 0) twin (3, 5, 14, 1, 0) reset 0
                 cntv_cval_el0 CNTV_CVAL_EL0 (3, 3, 14, 3, 2) twin (3, 5, 14, 3, 2) reset 0
                 cntv_ctl_el0 CNTV_CTL_EL0 (3, 3, 14, 3, 1) twin (3, 5, 14, 3, 1) reset 0
+            }
+            /// The physical timer of EL1, where the guest owns it.
+            group PhysicalTimer physical_timer physical_timer {
                 cntp_cval_el0 CNTP_CVAL_EL0 (3, 3, 14, 2, 2) twin (3, 5, 14, 2, 2) reset 0
                 cntp_ctl_el0 CNTP_CTL_EL0 (3, 3, 14, 2, 1) twin (3, 5, 14, 2, 1) reset 0
             }

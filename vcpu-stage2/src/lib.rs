@@ -59,5 +59,5 @@ pub use show::Region;
 pub use stage1::{Permissions, Stage1, Stage1Fault, Stage1Leaf};
 pub use stage2::{RootError, Stage2};
 pub use table::{MapError, Table};
-pub use vmid::{Activation, VcpuTag, VmTag, Vmids};
+pub use vmid::{Activation, Before, VcpuTag, VmTag, Vmids};
 pub use walk::{Leaf, Walk};

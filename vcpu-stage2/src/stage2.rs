@@ -59,6 +59,23 @@ impl Stage2 {
     /// - no other table is used with `vmid`, on any CPU, unless what TLBs held of `vmid` was
     ///   invalidated in between.
     pub unsafe fn from_root(root: Pa, geometry: &Geometry, vmid: Vmid) -> Result<Self, RootError> {
+        // SAFETY: the same contract, and the VMID is the caller's promise.
+        let unnumbered = unsafe { Self::unnumbered(root, geometry)? };
+        if geometry.vmid_bits() == 8 && vmid.get() > 0xff {
+            return Err(RootError::VmidTooWide(vmid));
+        }
+        Ok(unnumbered.with_vmid(vmid))
+    }
+
+    /// Returns the stage 2 of a root that the host filled itself, for a VM that gets its VMIDs
+    /// from a [`Vmids`](crate::Vmids).
+    ///
+    /// # Safety
+    ///
+    /// For as long as a guest may run under the value or a copy:
+    /// - `root` is a table in the descriptor format of `geometry`, and stays one;
+    /// - the guest may do with the physical memory it maps what its attributes allow.
+    pub unsafe fn unnumbered(root: Pa, geometry: &Geometry) -> Result<Self, RootError> {
         // A root smaller than a table could be aligned to less, but to 64 bytes at least.
         let alignment = (geometry.root_entries() as u64 * 8)
             .next_power_of_two()
@@ -69,15 +86,26 @@ impl Stage2 {
         if root.0 >> geometry.pa_bits() != 0 {
             return Err(RootError::PaTooWide(root));
         }
-        if geometry.vmid_bits() == 8 && vmid.get() > 0xff {
-            return Err(RootError::VmidTooWide(vmid));
-        }
         let options = geometry.options();
         Ok(Self {
             vtcr: geometry.vtcr(),
-            vttbr: Vttbr::new(root, vmid, options.contains(Options::COMMON_NOT_PRIVATE)),
+            vttbr: Vttbr::new(root, None, options.contains(Options::COMMON_NOT_PRIVATE)),
             force_write_back: options.contains(Options::FORCE_WRITE_BACK),
         })
+    }
+
+    /// Returns the same under another VMID.
+    fn with_vmid(self, vmid: Vmid) -> Self {
+        Self {
+            vttbr: self.vttbr.with_vmid(vmid),
+            ..self
+        }
+    }
+
+    /// Returns its own VMID; `None` if each CPU that loads it takes one from a
+    /// [`Vmids`](crate::Vmids).
+    pub fn vmid(&self) -> Option<Vmid> {
+        self.vttbr.vmid()
     }
 
     /// Returns `VTCR_EL2`.

@@ -136,6 +136,18 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         unsafe { Stage2::from_root(self.root, &self.geometry, vmid) }
     }
 
+    /// Returns what a CPU loads to run a guest under this table, with a VMID from a
+    /// [`Vmids`](crate::Vmids).
+    ///
+    /// # Safety
+    ///
+    /// For as long as a guest may run under the value or a copy, the table is not
+    /// [released](Self::release).
+    pub unsafe fn unnumbered_stage2(&self) -> Result<Stage2, RootError> {
+        // SAFETY: as in `stage2`, without a VMID.
+        unsafe { Stage2::unnumbered(self.root, &self.geometry) }
+    }
+
     /// Checks that a range is whole pages within the geometry.
     pub(crate) fn span(&self, ipa: Ipa, bytes: u64) -> Result<Span, MapError> {
         let granule = self.geometry.granule().bytes();

@@ -22,7 +22,7 @@ fn pause() {
 
 mod generations;
 
-pub use generations::{Activation, VcpuTag, VmTag, Vmids};
+pub use generations::{Activation, Before, VcpuTag, VmTag, Vmids};
 
 /// The same under loom, which tries every interleaving.
 #[cfg(test)]

@@ -103,9 +103,10 @@ pub fn switch(
     host: &Host,
 ) -> Result<u64, Error> {
     let mut vcpus = [new_vcpu(guest), new_vcpu(guest)];
+    let mut turns = el2.take_turns();
     loop {
         for (vcpu, vm) in vcpus.iter_mut().zip(vms) {
-            let mut live = vcpu.load(el2, vm)?;
+            let mut live = vcpu.load(&mut turns, vm)?;
             match live.run() {
                 Exit::Hypercall(call) => {
                     match host.call(call.function(&live).0, live.reg(Gpr::X1)) {

@@ -379,9 +379,14 @@ fn trapped_id_register_reads_as_the_vm_has_it() {
         let exit = live.run();
         assert!(matches!(exit, Exit::SysReg(_)));
         live.reflect(exit);
+        // By a plain line, no GIC interface is there.
+        let hidden = match reg == SysReg::new(3, 0, 0, 4, 0) {
+            true => 0xf << 24,
+            false => 0,
+        };
         assert_eq!(
             live.reg(vcpu_regs::Gpr::X4),
-            expected.get(reg).unwrap(),
+            expected.get(reg).unwrap() & !hidden,
             "{reg}"
         );
         assert_eq!(live.pc(), PC + 4);

@@ -83,7 +83,7 @@ fn class_without_a_name_is_undefined() {
         0x02, 0x3f,
     ] {
         let script = [Step::synchronous(esr(class, 0))];
-        Guest::default().play(&script, |live, _| {
+        Guest::eager().play(&script, |live, _| {
             let exit = live.run();
             assert!(matches!(exit, Exit::Other(_)), "{class:#x}");
             assert_eq!(live.pc(), PC);

@@ -31,7 +31,7 @@ fn fill(salt: u64, mut set: impl FnMut(SwitchedReg, u64)) {
 
 #[test]
 fn every_register_goes_there_and_comes_back() {
-    let guest = Guest::default();
+    let guest = Guest::eager();
     let script = [Step::synchronous(WFI)];
     let cpu = guest.cpu(&script);
     let log = Default::default();
@@ -85,12 +85,39 @@ fn every_register_goes_there_and_comes_back() {
 
 #[test]
 fn live_reads_and_writes_the_hardware() {
-    Guest::default().play(&[], |live, watched| {
+    Guest::eager().play(&[], |live, watched| {
         fill(3, |reg, value| {
             live.set_sysreg(reg, value);
             assert_eq!(watched.cpu.switched.borrow().get(reg), value);
         });
     });
+}
+
+/// A host's own physical timer, where the guest has none, is neither written nor stopped.
+#[test]
+fn physical_timer_is_left_to_a_host_that_keeps_it() {
+    let guest = Guest::default();
+    let cpu = guest.cpu(&[]);
+    let log = Default::default();
+    let watched = Watched {
+        cpu: &cpu,
+        log: &log,
+    };
+    let host = Plain::new(HcrLine, LeavePending);
+    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    let vm = Vm::new(&el2, stage2(1));
+    let mut vcpu = guest.vcpu();
+    let timer = [SwitchedReg::CNTP_CVAL_EL0, SwitchedReg::CNTP_CTL_EL0];
+    for reg in timer {
+        cpu.switched.borrow_mut().set(reg, 5);
+        vcpu.set_sysreg(reg, 7);
+    }
+    let live = vcpu.load(&mut el2, &vm).unwrap();
+    assert_eq!(timer.map(|reg| live.sysreg(reg)), [7, 7]);
+    assert_eq!(timer.map(|reg| cpu.switched.borrow().get(reg)), [5, 5]);
+    drop(live);
+    assert_eq!(timer.map(|reg| cpu.switched.borrow().get(reg)), [5, 5]);
+    assert_eq!(timer.map(|reg| vcpu.sysreg(reg)), [7, 7]);
 }
 
 /// Without FEAT_PAuth the keys are not touched (`Watched` refuses), and survive in the vCPU.
@@ -120,7 +147,7 @@ fn register_that_a_cpu_lacks_stays_with_the_vcpu() {
 /// Saved first, stopped then, under the guest's controls still: no timer fires into the host.
 #[test]
 fn put_stops_the_timers_and_keeps_what_they_were() {
-    let guest = Guest::default();
+    let guest = Guest::eager();
     let cpu = guest.cpu(&[]);
     let log = Default::default();
     let watched = Watched {
@@ -160,13 +187,14 @@ fn put_stops_the_timers_and_keeps_what_they_were() {
 /// The guest's CPTR is in force before FP is touched, its VTTBR before the TLB is.
 #[test]
 fn load_puts_the_controls_first() {
-    let guest = Guest::default();
+    let guest = Guest::eager();
     guest.play(&[], |_, watched| {
         let log = watched.take();
         assert!(matches!(log[0], Event::Controls(_)), "{log:?}");
-        assert_eq!(log[1..3], [Event::LoadSwitched, Event::LoadFp]);
+        let at = |event: Event| log.iter().position(|&e| e == event);
         let first = log.iter().position(|e| matches!(e, Event::Invalidate(_)));
-        assert!(first > Some(2));
+        assert!(at(Event::LoadSwitched) > Some(0));
+        assert!(at(Event::LoadFp) > Some(0) && first > Some(0));
     });
 }
 

@@ -2,17 +2,17 @@
 
 use std::cell::RefCell;
 
-use vcpu_core::{El2, Live, Policy, Vcpu, VcpuConfig, Vm};
+use vcpu_core::{El2, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
-    Cause, Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
+    Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
     inject::HcrLine,
     irq::LeavePending,
     percpu::MpidrTable,
 };
 use vcpu_regs::{
-    Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters,
-    Intid, InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
+    Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg,
+    IdRegisters, Intid, InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
 };
 use vcpu_stage2::{Geometry, Options, Request, Stage2};
 
@@ -34,6 +34,7 @@ pub enum Event {
     Acknowledge,
     End(Intid),
     Deactivate(Intid),
+    WriteIch(IchReg, u64),
 }
 
 /// A scripted CPU that writes down what is done to it, and refuses what hardware would refuse.
@@ -50,6 +51,15 @@ impl Watched<'_> {
 
     fn check(&self, features: Features) {
         assert_eq!(features, self.cpu.ids.features(), "not this CPU's features");
+    }
+
+    /// A guest may have less than the CPU.
+    fn check_granted(&self, features: Features) {
+        let all = self.cpu.ids.features();
+        for &reg in SwitchedReg::ALL {
+            let granted = reg.exists(features);
+            assert!(!granted || reg.exists(all), "{reg:?} is undefined");
+        }
     }
 
     fn check_fp(&self) {
@@ -130,14 +140,24 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.set_controls(controls, features) }
     }
+    unsafe fn set_guest(&self, controls: &Controls) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_guest(controls) };
+        self.log(Event::Controls(self.cpu.controls.get()));
+    }
+    unsafe fn set_cptr(&self, cptr: Cptr) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_cptr(cptr) };
+        self.log(Event::Controls(self.cpu.controls.get()));
+    }
     unsafe fn save_switched(&self, state: &mut SwitchedState, features: Features) {
-        self.check(features);
+        self.check_granted(features);
         self.log(Event::SaveSwitched);
         // SAFETY: values only.
         unsafe { self.cpu.save_switched(state, features) }
     }
     unsafe fn load_switched(&self, state: &SwitchedState, features: Features) {
-        self.check(features);
+        self.check_granted(features);
         self.log(Event::LoadSwitched);
         // SAFETY: values only.
         unsafe { self.cpu.load_switched(state, features) }
@@ -198,6 +218,15 @@ unsafe impl Cpu for Watched<'_> {
     }
     unsafe fn gic_deactivate(&self, intid: Intid) {
         self.log(Event::Deactivate(intid));
+    }
+    unsafe fn read_ich(&self, reg: IchReg) -> u64 {
+        // SAFETY: values only.
+        unsafe { self.cpu.read_ich(reg) }
+    }
+    unsafe fn write_ich(&self, reg: IchReg, value: u64) {
+        self.log(Event::WriteIch(reg, value));
+        // SAFETY: values only.
+        unsafe { self.cpu.write_ich(reg, value) }
     }
 }
 
@@ -365,6 +394,19 @@ impl Guest {
         }
     }
 
+    /// Has its FP registers from the start, and both timers.
+    pub fn eager() -> Self {
+        let policy = Policy {
+            fp: Fp::Eager,
+            timers: Timers::PassThrough,
+            ..Policy::default()
+        };
+        Self {
+            policy,
+            ..Self::default()
+        }
+    }
+
     pub fn with_ids(ids: IdRegisters) -> Self {
         Self {
             ids,
@@ -484,12 +526,7 @@ pub const fn at_uart(esr: u64) -> Step<'static> {
 
 /// A synchronous exit before which the guest changed its registers.
 pub fn after<'s>(guest: &'s dyn Fn(&mut GuestFrame), esr: u64) -> Step<'s> {
-    let words = ExitWords {
-        cause: Cause::Synchronous,
-        esr: Esr(esr),
-        far: 0,
-        hpfar: 0,
-    };
+    let words = ExitWords::synchronous(Esr(esr), 0, 0);
     Step { guest, words }
 }
 

@@ -80,7 +80,7 @@ fn every_flag_has_its_bit() {
 #[test]
 fn root_above_48_bits_moves_its_top_into_the_low_bits() {
     let vmid = Vmid::new(0x1234).unwrap();
-    let vttbr = Vttbr::new(Pa(0xf_1234_5678_9000), vmid, true);
+    let vttbr = Vttbr::new(Pa(0xf_1234_5678_9000), Some(vmid), true);
     assert_eq!(vttbr.bits(), 0x1234_1234_5678_903d);
     assert_eq!(vttbr.root(), Pa(0xf_1234_5678_9000));
     assert_eq!(vttbr.vmid(), Some(vmid));

@@ -42,25 +42,45 @@ pub struct Vmids<const CPUS: usize, const WORDS: usize = 1024> {
 pub struct VmTag<const CPUS: usize> {
     /// Generation and VMID; 0 before the first.
     tag: AtomicU64,
-    /// The vCPU that ran last on each CPU, plus one; 0 for none.
+    /// The vCPU that ran last on each CPU; 0 for none.
     last: [AtomicU32; CPUS],
 }
 
 /// What a vCPU remembers of where it ran.
 #[derive(Debug)]
 pub struct VcpuTag {
+    /// Not 0.
     number: u32,
-    last_cpu: Option<usize>,
+    last_cpu: usize,
 }
 
 impl VcpuTag {
-    /// Returns the tag of a vCPU that has not run; `number` is its own within the VM.
+    const NOWHERE: usize = usize::MAX;
+
+    /// Returns the tag of a vCPU that has not run; `number` is its own within the VM, and below
+    /// 2^31.
     pub const fn new(number: u32) -> Self {
         Self {
-            number,
-            last_cpu: None,
+            number: number | 1 << 31,
+            last_cpu: Self::NOWHERE,
         }
     }
+
+    /// Makes no TLB good for this vCPU: its address space was changed while it was on no CPU.
+    pub const fn forget(&mut self) {
+        self.last_cpu = Self::NOWHERE;
+    }
+}
+
+/// Who of a VM ran on a CPU before: whose translations its TLB may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// None of the VM.
+    Nobody,
+    /// This vCPU, and it has been nowhere else since.
+    Same,
+    /// Another vCPU, or this one before it was elsewhere.
+    Other,
 }
 
 /// A VMID to enter a guest with.
@@ -86,6 +106,25 @@ impl<const CPUS: usize> VmTag<CPUS> {
         pub fn new() -> Self {
             Self { tag: AtomicU64::new(0), last: atomics![AtomicU32::new(0); CPUS] }
         }
+    }
+
+    /// Notes that `vcpu` of this VM comes to `cpu`, the calling one; returns who was there before.
+    /// `None` if `cpu` is not below `CPUS`: nobody keeps count there.
+    ///
+    /// For a VM with a VMID of its own; [`Vmids::activate`] does it for the others.
+    #[inline]
+    pub fn visit(&self, cpu: usize, vcpu: &mut VcpuTag) -> Option<Before> {
+        let here = self.last.get(cpu)?;
+        // Only the CPU itself touches its entry.
+        let before = here.load(Relaxed);
+        let stayed = vcpu.last_cpu == cpu;
+        here.store(vcpu.number, Relaxed);
+        vcpu.last_cpu = cpu;
+        Some(match before {
+            0 => Before::Nobody,
+            number if number == vcpu.number && stayed => Before::Same,
+            _ => Before::Other,
+        })
     }
 
     /// Returns the VMID under which CPUs may have used the VM's table: the one to invalidate
@@ -127,6 +166,11 @@ impl<const CPUS: usize, const WORDS: usize> Vmids<CPUS, WORDS> {
         }
     }
 
+    /// Returns how many bits its VMIDs may need: 8 or 16.
+    pub const fn bits(&self) -> u8 {
+        if self.end > 1 << 8 { 16 } else { 8 }
+    }
+
     /// Returns the VMID under which `vcpu` of `vm` is to run on CPU `cpu`, and what that CPU must
     /// forget first. `None` if `cpu` is not below `CPUS`.
     ///
@@ -136,6 +180,7 @@ impl<const CPUS: usize, const WORDS: usize> Vmids<CPUS, WORDS> {
     ///
     /// `cpu` is the calling CPU's own number, below `CPUS` and no other's, and the caller carries
     /// out [`Activation::before`] before a guest runs.
+    #[inline]
     pub unsafe fn activate(
         &self,
         cpu: usize,
@@ -157,17 +202,11 @@ impl<const CPUS: usize, const WORDS: usize> Vmids<CPUS, WORDS> {
         } else {
             self.activate_slowly(cpu, vm)?
         };
-        let here = vm.last.get(cpu)?;
-        let before = here.load(Relaxed);
-        let moved = vcpu.last_cpu != Some(cpu);
-        here.store(vcpu.number.wrapping_add(1), Relaxed);
-        vcpu.last_cpu = Some(cpu);
-        let other = before != 0 && (before != vcpu.number.wrapping_add(1) || moved);
         // vCPUs share the VMID and assume TLBs of their own.
-        let before = match (flush_all, other) {
-            (true, _) => Some(Invalidate::LocalAllVmids),
-            (false, true) => Some(Invalidate::LocalVmid),
-            (false, false) => None,
+        let before = match vm.visit(cpu, vcpu)? {
+            _ if flush_all => Some(Invalidate::LocalAllVmids),
+            Before::Other => Some(Invalidate::LocalVmid),
+            Before::Nobody | Before::Same => None,
         };
         Some(Activation {
             vmid: number(tag)?,

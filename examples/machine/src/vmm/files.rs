@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use vcpu_core::El2;
-use vcpu_hal::{inject::HcrLine, irq};
+use vcpu_hal::{inject::ListRegisters, irq};
 
 use super::{Guest, GuestConfig, Host, Hypervisor, Settings, VirtHost};
 use crate::{Error, Frames, Gic, GuestImage, GuestRam, Machine, cpus};
@@ -63,7 +63,7 @@ pub fn run<const GUESTS: usize>(
         Gic::V3 => {
             // SAFETY: QEMU says that this is the controller; `run_on` sets it up on every CPU
             // before a guest runs there.
-            let host = unsafe { VirtHost::new(HcrLine, irq::GicV3::new(), gic) };
+            let host = unsafe { VirtHost::new(ListRegisters::new(), irq::GicV3::new(), gic) };
             run_on(host, machine, settings, configure)
         }
         Gic::V2 => Err(Error::Guest("no backend for a GICv2 yet")),

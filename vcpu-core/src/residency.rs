@@ -1,0 +1,366 @@
+//! `load` and `put`: a vCPU's state onto this CPU, and back.
+//!
+//! A load that follows another of the same kind in [`Turns`](crate::Turns) writes only what
+//! differs; what must be computed is kept in the vCPU ([`Prepared`]).
+
+use vcpu_hal::{Cpu, HcrSwitch, Inject, Platform, inject::CpuInterface};
+use vcpu_regs::{Controls, Features, GranuleSupport, Hcr, IdRegisters, Invalidate, Vtcr};
+use vcpu_stage2::Before;
+
+use crate::{El2, Fp, Interrupts, Live, Vcpu, Vm, el2::Residency, number, policy::Identity};
+
+/// Why a vCPU was not loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum LoadError {
+    /// Stage 2 is on already (`HCR_EL2.VM`): another [`El2`] of this CPU has a guest loaded, or had
+    /// one that was forgotten.
+    Occupied,
+    /// The stage 2 was made for CPUs with larger physical addresses than this one's.
+    PaTooWide {
+        /// Bits that `VTCR_EL2.PS` asks for.
+        needed: u8,
+        /// Bits that `ID_AA64MMFR0_EL1.PARange` offers.
+        available: u8,
+    },
+    /// `VTCR_EL2` asks for a granule, a descriptor format, a VMID width or an update by hardware
+    /// that this CPU lacks.
+    NotWalkable(Vtcr),
+    /// The stage 2 was made for CPUs with FEAT_S2FWB, which this one lacks.
+    NoForceWriteBack,
+    /// The host's backend delivers virtual interrupts by list registers (`ICH_LR<n>_EL2`), which
+    /// this CPU lacks (`ID_AA64PFR0_EL1.GIC`).
+    NoListRegisters,
+    /// The stage 2 has no VMID of its own, and this [`El2`] none to give:
+    /// [`with_vmids`](El2::with_vmids).
+    NoVmid,
+    /// The VMIDs to give have more bits than the stage 2 was made for.
+    VmidTooWide {
+        /// Bits of the VMIDs.
+        given: u8,
+        /// Bits that `VTCR_EL2.VS` says count.
+        counted: u8,
+    },
+    /// The CPU's index is not below [`MAX_CPUS`](crate::MAX_CPUS), up to which VMIDs are given out.
+    CpuIndex(usize),
+}
+
+/// The controls of a vCPU on one CPU, kept for its next stay there.
+pub(crate) struct Prepared {
+    /// As between two runs.
+    controls: Controls,
+    /// HCR_EL2 in the guest.
+    hcr: Hcr,
+    /// What of the CPU's state is the guest's.
+    granted: Features,
+    /// What they were made of.
+    of: Origin,
+    /// Names what guests under one policy share of `controls`: equal where that is.
+    kind: u64,
+}
+
+/// What the controls of a vCPU are made of, but for its policy and affinity, which it keeps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Origin {
+    /// [`El2::host_words`], which tells the CPU too; 0 is none's.
+    host: u64,
+    /// [`Vm::number`].
+    vm: u64,
+}
+
+impl Default for Prepared {
+    /// Returns what fits nowhere.
+    fn default() -> Self {
+        Self {
+            controls: Controls::default(),
+            hcr: Hcr::empty(),
+            granted: IdRegisters::default().features(),
+            of: Origin { host: 0, vm: 0 },
+            kind: 0,
+        }
+    }
+}
+
+impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
+    #[inline(always)] // a value that would be copied from function to function
+    pub(crate) fn load(
+        vcpu: &'a mut Vcpu<P>,
+        el2: &'a mut El2<'h, P, C>,
+        vm: &'a Vm,
+    ) -> Result<Self, LoadError> {
+        if el2.residency != Residency::Between {
+            el2.arrive()?;
+        }
+        let of = Origin {
+            host: el2.host_words,
+            vm: vm.number,
+        };
+        if vcpu.prepared.of != of {
+            prepare(vcpu, el2, vm, of)?;
+        }
+        let before = occupy(vcpu, el2, vm)?;
+        let prepared = &vcpu.prepared;
+        let hcr = HcrSwitch {
+            guest: prepared.hcr,
+            host: prepared.controls.hcr,
+        };
+        el2.granted = prepared.granted;
+        // SAFETY: `arrive` found EL2, which has what is granted. `Live` keeps `el2`, so nothing
+        // else uses EL1 here.
+        unsafe { el2.cpu.load_switched(&vcpu.switched, el2.granted) };
+        if vcpu.policy.interrupts == Interrupts::Virtual {
+            el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
+        }
+        vcpu.fp_is_live = false;
+        let vectors = el2.cpu.vectors();
+        let mut live = Self {
+            vcpu,
+            el2,
+            vm,
+            hcr,
+            vectors,
+        };
+        if let Some(what) = before {
+            invalidate(live.el2, hcr, what);
+        }
+        if live.vcpu.policy.fp == Fp::Eager {
+            load_fp(live.vcpu, live.el2);
+        }
+        live.arm_debug();
+        live.note_lines();
+        Ok(live)
+    }
+}
+
+fn load_fp<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &El2<'_, P, C>) {
+    // SAFETY: at EL2, as `load` found; under the controls in force FP does not trap: they are
+    // eager, or `use_fp` wrote so. Nothing of the host lives there.
+    unsafe { el2.cpu.load_fp(&vcpu.fp) };
+    vcpu.fp_is_live = true;
+}
+
+/// Gives the loaded guest its FP registers, which it has begun to use.
+#[cold]
+#[inline(never)]
+pub(crate) fn use_fp<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &El2<'_, P, C>) {
+    set_fp_trap(vcpu, el2, false);
+    load_fp(vcpu, el2);
+}
+
+#[inline(never)]
+fn put_fp<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &El2<'_, P, C>) {
+    // SAFETY: at EL2, as `load` found; FP does not trap, for it was loaded.
+    unsafe { el2.cpu.save_fp(&mut vcpu.fp) };
+    vcpu.fp_is_live = false;
+    if vcpu.policy.fp == Fp::Lazy {
+        set_fp_trap(vcpu, el2, true); // the next of its kind finds it so
+    }
+}
+
+fn set_fp_trap<P: Platform, C: Cpu>(vcpu: &Vcpu<P>, el2: &El2<'_, P, C>, traps: bool) {
+    let e2h = el2.host_controls.hcr.contains(Hcr::E2H);
+    let cptr = vcpu.prepared.controls.cptr.with_fp_trap(traps, e2h);
+    // SAFETY: at EL2, as `load` found; the rest of the word is what is in force already, and the
+    // host does without FP while a guest is loaded.
+    unsafe { el2.cpu.set_cptr(cptr) };
+}
+
+impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
+    fn drop(&mut self) {
+        let El2 { cpu, granted, .. } = &*self.el2;
+        // SAFETY: at EL2, which has what is granted, as `load` found.
+        unsafe { cpu.save_switched(&mut self.vcpu.switched, *granted) };
+        if self.vcpu.policy.interrupts == Interrupts::Virtual {
+            self.el2.host.inject().put(cpu, &mut self.vcpu.pending);
+        }
+        if self.vcpu.fp_is_live {
+            put_fp(self.vcpu, self.el2);
+        }
+        self.el2.leave();
+    }
+}
+
+/// Drops translations of the loaded guest, which is entered with `hcr`.
+#[cold]
+#[inline(never)]
+pub(crate) fn invalidate<P: Platform, C: Cpu>(
+    el2: &El2<'_, P, C>,
+    hcr: HcrSwitch,
+    what: Invalidate,
+) {
+    let El2 { cpu, features, .. } = el2;
+    let forget = || {
+        for step in what.steps(&el2.ids().memory_model()) {
+            // SAFETY: at EL2, as `load` found; these are the steps that this CPU's features
+            // allow, and with TGE clear they act on the VMID in force.
+            unsafe { cpu.invalidate(step) };
+        }
+    };
+    if !hcr.host.contains(Hcr::TGE) {
+        return forget();
+    }
+    // They would act on the host's translations: TGE is clear around them, which nothing is to
+    // interrupt.
+    let daif = cpu.mask_interrupts();
+    // SAFETY: at EL2 with these features, as `load` found. E2H stays; TGE is as the host has
+    // it again before interrupts are.
+    unsafe {
+        let host = cpu.controls(*features);
+        let guest = Controls {
+            hcr: hcr.guest,
+            ..host
+        };
+        cpu.set_controls(&guest, *features);
+        forget();
+        cpu.set_controls(&host, *features);
+    }
+    cpu.restore_interrupts(daif);
+}
+
+/// Puts the guest's controls in force; returns what this CPU must forget before it runs.
+#[inline(always)]
+fn occupy<P: Platform, C: Cpu>(
+    vcpu: &mut Vcpu<P>,
+    el2: &mut El2<'_, P, C>,
+    vm: &Vm,
+) -> Result<Option<Invalidate>, LoadError> {
+    if vm.stage2.vmid().is_some() {
+        // Nobody counted what this VMID was used for before.
+        let before = match vm.tag.visit(el2.index, &mut vcpu.tag) {
+            Some(Before::Same) => None,
+            _ => Some(Invalidate::LocalVmid),
+        };
+        set_controls(vcpu, el2, before.is_some());
+        return Ok(before);
+    }
+    let Some(vmids) = el2.vmids else {
+        return Err(LoadError::NoVmid);
+    };
+    // The VMID is this CPU's until another is activated: no handler is to do that meanwhile. Once
+    // stage 2 is on, it would find the CPU occupied.
+    let daif = el2.cpu.mask_interrupts();
+    // SAFETY: `PerCpu` promises an index that is this CPU's alone; `load` carries out what comes
+    // before the guest; nothing interrupts.
+    let activation = unsafe { vmids.activate(el2.index, &vm.tag, &mut vcpu.tag) };
+    let before = match activation {
+        Some(activation) => {
+            let vttbr = vm.stage2.vttbr().with_vmid(activation.vmid);
+            vcpu.prepared.controls.vttbr = vttbr.bits();
+            set_controls(vcpu, el2, activation.before.is_some());
+            Ok(activation.before)
+        }
+        None => Err(LoadError::CpuIndex(el2.index)),
+    };
+    el2.cpu.restore_interrupts(daif);
+    before
+}
+
+/// Puts the guest's controls in force: at once if something is to be done under them.
+#[inline(always)]
+fn set_controls<P: Platform, C: Cpu>(vcpu: &Vcpu<P>, el2: &mut El2<'_, P, C>, at_once: bool) {
+    let Prepared { controls, kind, .. } = &vcpu.prepared;
+    let in_force = el2.residency == Residency::Between && el2.kind == *kind && !at_once;
+    el2.residency = Residency::Guest;
+    // SAFETY: `arrive` found EL2; the controls were made for this CPU's features and this host:
+    // they leave E2H and the routing of interrupts as the host has them. What `set_guest` does not
+    // write is in force, as the kind says.
+    unsafe {
+        if in_force {
+            el2.cpu.set_guest(controls);
+        } else {
+            el2.cpu.set_controls(controls, el2.features);
+            el2.kind = *kind;
+            el2.kind_words = controls.shared();
+        }
+    }
+}
+
+/// Computes what a load needs, for the vCPU to keep.
+#[cold]
+#[inline(never)]
+fn prepare<P: Platform, C: Cpu>(
+    vcpu: &mut Vcpu<P>,
+    el2: &El2<'_, P, C>,
+    vm: &Vm,
+    of: Origin,
+) -> Result<(), LoadError> {
+    check(el2, vm)?;
+    let has_lists = P::Inject::CPU_INTERFACE == CpuInterface::SystemRegisters;
+    let is_virtual = vcpu.policy.interrupts == Interrupts::Virtual;
+    if has_lists && is_virtual && !el2.features.gicv3 {
+        return Err(LoadError::NoListRegisters);
+    }
+    vcpu.registers.bind(el2.ids().has_a32_el0());
+    let identity = Identity {
+        midr: vm.ids.midr(),
+        mpidr: vcpu.mpidr,
+        counter_offset: vm.counter_offset,
+    };
+    let host = &el2.host_controls;
+    let interface = P::Inject::CPU_INTERFACE;
+    let mut controls = vcpu
+        .policy
+        .controls(el2.ids(), host, &vm.stage2, interface, identity);
+    let hcr = controls.hcr;
+    controls.hcr = between(hcr, host.hcr);
+    let is_of_last_kind = controls.shared() == el2.kind_words;
+    vcpu.prepared = Prepared {
+        controls,
+        hcr,
+        granted: vcpu.policy.granted(el2.features),
+        of,
+        kind: if is_of_last_kind {
+            el2.kind
+        } else {
+            number::fresh()
+        },
+    };
+    Ok(())
+}
+
+/// Returns HCR_EL2 between two runs: a host with E2H has its own, TGE, its EL0 and all. Another
+/// sees only where interrupts go, and the rest stays: clearing VM costs a TLB on some machines.
+///
+/// VM says in either case that a guest is loaded; under E2H and TGE it does nothing else.
+fn between(guest: Hcr, host: Hcr) -> Hcr {
+    if host.contains(Hcr::E2H) {
+        host | Hcr::VM
+    } else {
+        guest.difference(Hcr::ROUTING) | host & Hcr::ROUTING
+    }
+}
+
+/// Finds a stage 2 that this CPU cannot walk: CPUs of one machine may differ.
+fn check<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, vm: &Vm) -> Result<(), LoadError> {
+    let model = el2.ids().memory_model();
+    let Some(vtcr) = vm.stage2.vtcr().fields() else {
+        return Err(LoadError::NotWalkable(vm.stage2.vtcr()));
+    };
+    if vtcr.pa_bits > model.pa_bits() {
+        return Err(LoadError::PaTooWide {
+            needed: vtcr.pa_bits,
+            available: model.pa_bits(),
+        });
+    }
+    let granule = model.stage2_granule(vtcr.granule);
+    let walkable = granule != GranuleSupport::Absent
+        && (!vtcr.wide_descriptors || granule == GranuleSupport::Lpa2)
+        && (!vtcr.wide_vmid || model.vmid_bits() == 16)
+        && (!vtcr.access_flag_updates || model.has_access_flag_updates())
+        && (!vtcr.dirty_updates || model.has_dirty_updates());
+    if !walkable {
+        return Err(LoadError::NotWalkable(vm.stage2.vtcr()));
+    }
+    if vm.stage2.needs_force_write_back() && !model.has_force_write_back() {
+        return Err(LoadError::NoForceWriteBack);
+    }
+    if vm.stage2.vmid().is_none() {
+        let given = el2.vmids.ok_or(LoadError::NoVmid)?.bits();
+        let counted = if vtcr.wide_vmid { 16 } else { 8 };
+        if given > counted {
+            return Err(LoadError::VmidTooWide { given, counted });
+        }
+    }
+    Ok(())
+}
