@@ -248,6 +248,13 @@ impl Gic {
         self.recalled(vcpu, intid, false);
     }
 
+    /// Returns whether a private interrupt is pending here, and not in the vCPU's list.
+    pub fn keeps(&self, vcpu: usize, intid: Intid) -> bool {
+        let bit = 1_u32.checked_shl(intid.0).unwrap_or(0);
+        let bank = self.private.get(vcpu);
+        bank.is_some_and(|bank| bank.pending() & !bank.listed & bit != 0)
+    }
+
     /// Returns whether there is something for the list of `vcpu` to take or to give back.
     #[inline]
     pub fn concerns(&self, vcpu: usize) -> bool {

@@ -102,6 +102,21 @@ impl<P: Host> Stay<'_, P> {
         }
     }
 
+    /// Returns which timers' interrupts the guest knows of, at put: bits by INTID. The others tell
+    /// of themselves when they are due.
+    pub(super) fn known_timers(&self, vcpu: &Vcpu<P>) -> u32 {
+        let held = self.slot().held.load(Relaxed);
+        let knows = |intid: &Intid| {
+            let status = vcpu.irq_status(&self.hypervisor.host, *intid);
+            status.pending
+                || status.active
+                || self.guest.peripherals.lock().gic.keeps(self.vcpu, *intid)
+        };
+        let is_held = |intid: &Intid| held >> intid.0 & 1 != 0;
+        let known = TIMERS.into_iter().filter(is_held).filter(knows);
+        known.fold(0, |bits, intid| bits | 1 << intid.0)
+    }
+
     /// Returns whether the distributor wants something of this vCPU, and forgets it.
     #[inline]
     pub(super) fn takes_attention(&self) -> bool {
@@ -117,7 +132,7 @@ impl<P: Host> Stay<'_, P> {
 
 impl<P: Host> Guest<P> {
     /// Returns when a vCPU's timers fire while it is not loaded, in ticks of the physical counter.
-    pub(super) fn deadline(&self, vcpu: &Vcpu<P>, held: u32) -> Option<u64> {
+    pub(super) fn deadline(&self, vcpu: &Vcpu<P>, known: u32) -> Option<u64> {
         let [by_virtual, by_physical] = [
             (
                 VIRTUAL_TIMER,
@@ -134,7 +149,7 @@ impl<P: Host> Guest<P> {
         ]
         .map(|(intid, control, compare, offset)| {
             let is_on = vcpu.sysreg(control) & (ENABLE | IMASK) == ENABLE;
-            let is_told = held >> intid.0 & 1 != 0;
+            let is_told = known >> intid.0 & 1 != 0;
             (is_on && !is_told).then(|| vcpu.sysreg(compare).saturating_add(offset))
         });
         match (by_virtual, by_physical) {

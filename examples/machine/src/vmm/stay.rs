@@ -86,8 +86,7 @@ impl<'s, P: Host> Stay<'s, P> {
             slot.attention
                 .store(true, core::sync::atomic::Ordering::Release);
         }
-        let held = slot.held.load(core::sync::atomic::Ordering::Relaxed);
-        let deadline = self.guest.deadline(&vcpu, held);
+        let deadline = self.guest.deadline(&vcpu, self.known_timers(&vcpu));
         drop(vcpu);
         let next = match end {
             End::Yield => State::Ready,
