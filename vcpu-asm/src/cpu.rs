@@ -103,7 +103,7 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
         // SAFETY: the caller has EL2, the masks, the controls and the PSTATE; `frame` is borrowed
         // for the call.
-        let syndrome = unsafe { switch::enter(frame, hcr.guest.bits(), hcr.host.bits(), vectors) };
+        let syndrome = unsafe { switch::enter(frame, hcr.difference().bits(), vectors) };
         let words = |cause, esr| ExitWords {
             cause,
             esr: Esr(esr),
@@ -145,6 +145,16 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn set_guest(&self, controls: &Controls) {
         // SAFETY: the same contract.
         unsafe { controls::write_guest(controls) }
+    }
+
+    unsafe fn virtual_serror(&self) -> bool {
+        Hcr::from_bits_retain(HCR_EL2.get()).contains(Hcr::VSE)
+    }
+
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        let mut hcr = Hcr::from_bits_retain(HCR_EL2.get());
+        hcr.set(Hcr::VSE, pending);
+        HCR_EL2.set(hcr.bits()); // the entry synchronises it
     }
 
     unsafe fn set_cptr(&self, cptr: Cptr) {

@@ -207,7 +207,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
         // SAFETY: `enable_on` found EL2; the timers that are granted are there, and the guest's.
         unsafe {
             self.cpu.write_switched(SwitchedReg::CNTV_CTL_EL0, 0);
-            if self.granted.physical_timer {
+            if self.granted.physical_timer() {
                 self.cpu.write_switched(SwitchedReg::CNTP_CTL_EL0, 0);
             }
         }

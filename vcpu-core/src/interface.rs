@@ -8,22 +8,14 @@ use crate::{Interrupts, Live, SysRegAccess};
 
 const ICC_SRE_EL1: SysReg = SysReg::new(3, 0, 12, 12, 5);
 const ICC_DIR_EL1: SysReg = SysReg::new(3, 0, 12, 11, 1);
-const ID_AA64PFR0_EL1: SysReg = SysReg::new(3, 0, 0, 4, 0);
-/// `ID_AA64PFR0_EL1.GIC`.
-const PFR0_GIC: u64 = 0xf << 24;
 
 impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
-    /// Emulates a register of the CPU interface, or what the guest is told of it; gives the access
-    /// back when it is neither.
+    /// Emulates a register of the CPU interface; gives the access back when it is none that the guest
+    /// has.
     pub(crate) fn reflect_interface(&mut self, access: SysRegAccess) -> Result<(), SysRegAccess> {
         let is_virtual = self.vcpu.policy.interrupts == Interrupts::Virtual;
         let has_interface = P::Inject::CPU_INTERFACE == CpuInterface::SystemRegisters;
         match (access.reg(), access.write()) {
-            // What traps as undefined is not to be found.
-            (ID_AA64PFR0_EL1, None) if is_virtual && !has_interface => {
-                let pfr0 = self.vm.ids().pfr0() & !PFR0_GIC;
-                self.complete(access, pfr0);
-            }
             _ if !is_virtual || !has_interface => return Err(access),
             (ICC_SRE_EL1, _) => {
                 let fixed = IccSre::SRE | IccSre::DFB | IccSre::DIB;

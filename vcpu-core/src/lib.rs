@@ -22,6 +22,7 @@ mod power;
 mod reflect;
 mod registers;
 mod residency;
+mod timers;
 mod turns;
 mod vcpu;
 mod vm;
@@ -34,12 +35,13 @@ pub use firmware::{
     Action, Caller, Decision, Firmware, Outcome, PowerRequest, PsciOptions, ResetKind, Results,
     Rule, SocId, StolenTime, StolenTimeRecord, Suspend, Trng, Workarounds,
 };
-pub use ids::guest_ids;
+pub use ids::{Extensions, guest_ids};
 pub use live::{ExitOf, Live};
 pub use policy::{Fp, Interrupts, Policy, Timers, Waits};
 pub use power::{PowerCell, Start};
 pub use registers::Registers;
 pub use residency::LoadError;
+pub use timers::{Ended, Fired, TimerDelivery, TimerKind, TimerPpis, TimerState};
 pub use turns::Turns;
 pub use vcpu::{Vcpu, VcpuConfig};
 pub use vm::{MAX_CPUS, Vm, Vmids};

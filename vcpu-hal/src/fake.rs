@@ -142,6 +142,9 @@ impl IchRegisters {
     }
 }
 
+/// SErrors are masked.
+const PSTATE_A: u64 = 1 << 8;
+
 /// D, A, I and F.
 const ALL_MASKED: u64 = 0x3c0;
 
@@ -245,18 +248,21 @@ unsafe impl Cpu for ScriptedCpu<'_> {
             ALL_MASKED,
             "entered with interrupts unmasked"
         );
-        assert!(
-            hcr.guest.contains(Hcr::VM | Hcr::AMO | Hcr::RW),
-            "{:?}",
-            hcr.guest
-        );
-        assert!(!hcr.guest.contains(Hcr::TGE), "{:?}", hcr.guest);
+        let in_guest = hcr.guest();
+        let needed = Hcr::VM | Hcr::AMO | Hcr::RW;
+        assert!(in_guest.contains(needed), "{in_guest:?}");
+        assert!(!in_guest.contains(Hcr::TGE), "{in_guest:?}");
         assert_eq!(
-            self.controls.get().hcr,
-            hcr.host,
+            self.controls.get().hcr - Hcr::VSE,
+            hcr.host(),
             "another HCR_EL2 than the host's"
         );
-        self.hcr_in_guest.set(hcr.guest);
+        let pending = self.controls.get().hcr & Hcr::VSE;
+        self.hcr_in_guest.set(in_guest | pending);
+        if frame.pstate & PSTATE_A == 0 {
+            // SAFETY: values only.
+            unsafe { self.set_virtual_serror(false) }; // the guest takes it
+        }
         (step.guest)(frame);
         step.words
     }
@@ -279,6 +285,16 @@ unsafe impl Cpu for ScriptedCpu<'_> {
             vttbr: controls.vttbr,
             ..self.controls.get()
         });
+    }
+
+    unsafe fn virtual_serror(&self) -> bool {
+        self.controls.get().hcr.contains(Hcr::VSE)
+    }
+
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        let mut controls = self.controls.get();
+        controls.hcr.set(Hcr::VSE, pending);
+        self.controls.set(controls);
     }
 
     unsafe fn set_cptr(&self, cptr: Cptr) {

@@ -80,7 +80,7 @@ macro_rules! groups {
             /// Returns whether a CPU with `features` has the register.
             pub const fn exists(self, features: Features) -> bool {
                 match self {
-                    $($(Self::$name => features.$feature,)*)*
+                    $($(Self::$name => features.$feature(),)*)*
                 }
             }
 

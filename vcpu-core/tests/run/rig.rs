@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use vcpu_core::{El2, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
+use vcpu_core::{El2, Extensions, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
     Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
@@ -123,7 +123,7 @@ unsafe impl Cpu for Watched<'_> {
             frame.pstate
         );
         self.log(Event::Enter(Controls {
-            hcr: hcr.guest,
+            hcr: hcr.guest() | self.cpu.controls.get().hcr & Hcr::VSE,
             ..self.cpu.controls.get()
         }));
         // SAFETY: values only.
@@ -144,6 +144,14 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.set_guest(controls) };
         self.log(Event::Controls(self.cpu.controls.get()));
+    }
+    unsafe fn virtual_serror(&self) -> bool {
+        // SAFETY: values only.
+        unsafe { self.cpu.virtual_serror() }
+    }
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_virtual_serror(pending) };
     }
     unsafe fn set_cptr(&self, cptr: Cptr) {
         // SAFETY: values only.
@@ -361,6 +369,10 @@ pub fn host_controls() -> Controls {
         hdfgrtr: 0x5_0000,
         hdfgwtr: 0x6_0000,
         hafgrtr: 0x7_0000,
+        hfgrtr2: 0x9_0000,
+        hfgwtr2: 0xa_0000,
+        hdfgrtr2: 0xb_0000,
+        hdfgwtr2: 0xc_0000,
         mpam2: 0x8_0000,
     }
 }
@@ -369,9 +381,12 @@ pub fn host_controls() -> Controls {
 pub struct Guest {
     pub ids: IdRegisters,
     pub policy: Policy,
+    pub extensions: Extensions,
     pub pstate: u64,
     pub daif: u64,
     pub host: Controls,
+    /// What its physical counter lags behind.
+    pub physical_offset: u64,
 }
 
 impl Default for Guest {
@@ -379,9 +394,11 @@ impl Default for Guest {
         Self {
             ids: some_ids(),
             policy: Policy::default(),
+            extensions: Extensions::empty(),
             pstate: EL1H,
             daif: 0,
             host: host_controls(),
+            physical_offset: 0,
         }
     }
 }
@@ -404,6 +421,20 @@ impl Guest {
         Self {
             policy,
             ..Self::default()
+        }
+    }
+
+    /// Is granted all there is, on a CPU that has it.
+    pub fn granted() -> Self {
+        let mut ids = some_ids();
+        ids.set_pfr0(ids.pfr0() | 2 << 56); // CSV2
+        ids.set_pfr1(ids.pfr1() | 2 << 8); // MTE
+        ids.set_mmfr1(ids.mmfr1() | 1 << 40); // HCX
+        ids.set_mmfr3(1 << 16 | 1 << 8 | 1); // S1POE, S1PIE, TCRX
+        Self {
+            ids,
+            extensions: Extensions::all(),
+            ..Self::eager()
         }
     }
 
@@ -436,7 +467,8 @@ impl Guest {
             log: &log,
         };
         let mut el2 = El2::enable_on(watched, host).unwrap();
-        let vm = Vm::new(&el2, stage2(1));
+        let vm =
+            Vm::with(&el2, stage2(1), self.extensions).with_physical_offset(self.physical_offset);
         let mut vcpu = self.vcpu();
         let mut live = vcpu.load(&mut el2, &vm).unwrap();
         test(&mut live, watched);
