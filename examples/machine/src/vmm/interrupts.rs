@@ -5,19 +5,18 @@ use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 use devices::gic::Offer;
 use vcpu_asm::El2Cpu;
-use vcpu_core::{Live, Vcpu};
+use vcpu_core::{Live, TimerKind, TimerPpis, Vcpu};
 use vcpu_hal::inject::{Group, Trigger, VirtualInterrupt};
-use vcpu_regs::{Intid, SwitchedReg};
+use vcpu_regs::Intid;
 
 use super::{Guest, Host, stay::Stay};
-use crate::gic::{PHYSICAL_TIMER, VIRTUAL_TIMER};
+use crate::{
+    gic::{PHYSICAL_TIMER, VIRTUAL_TIMER},
+    timer,
+};
 
 /// The timers' interrupts: a guest sees them by the same INTIDs.
 pub(super) const TIMERS: [Intid; 2] = [VIRTUAL_TIMER, PHYSICAL_TIMER];
-
-/// `CNTx_CTL_EL0`: on and not masked.
-const ENABLE: u64 = 1;
-const IMASK: u64 = 1 << 1;
 
 impl<P: Host> Stay<'_, P> {
     /// Takes from the distributor what it has for this vCPU, and gives back what it wants back.
@@ -131,31 +130,15 @@ impl<P: Host> Stay<'_, P> {
 }
 
 impl<P: Host> Guest<P> {
-    /// Returns when a vCPU's timers fire while it is not loaded, in ticks of the physical counter.
+    /// Returns when a vCPU that is not loaded is to run for its timers, but for those that it
+    /// knows of: in ticks of the physical counter.
     pub(super) fn deadline(&self, vcpu: &Vcpu<P>, known: u32) -> Option<u64> {
-        let [by_virtual, by_physical] = [
-            (
-                VIRTUAL_TIMER,
-                SwitchedReg::CNTV_CTL_EL0,
-                SwitchedReg::CNTV_CVAL_EL0,
-                self.vm.counter_offset(),
-            ),
-            (
-                PHYSICAL_TIMER,
-                SwitchedReg::CNTP_CTL_EL0,
-                SwitchedReg::CNTP_CVAL_EL0,
-                0,
-            ),
-        ]
-        .map(|(intid, control, compare, offset)| {
-            let is_on = vcpu.sysreg(control) & (ENABLE | IMASK) == ENABLE;
-            let is_told = known >> intid.0 & 1 != 0;
-            (is_on && !is_told).then(|| vcpu.sysreg(compare).saturating_add(offset))
-        });
-        match (by_virtual, by_physical) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let now = timer::now();
+        let ppis = TimerPpis::default();
+        let unknown = |kind: &TimerKind| known >> ppis.of(*kind).0 & 1 == 0;
+        let deadline = |kind| vcpu.timer_state(kind, &self.vm, now).deadline;
+        let timers = TimerKind::ALL.into_iter().filter(unknown);
+        timers.filter_map(deadline).min()
     }
 }
 
