@@ -88,6 +88,7 @@ fn main(mut machine: Machine) -> Result<(), Error> {
         let mut el2 = El2::enable(&lists)?;
         let ticks = ipi::run(&mut el2, &vms[0], &guest, &host)?;
         report("ours", ipi::NAME, rounds, ticks, ipi::LOOP_COST);
+    }
     if is_wanted("irq") && host.interrupts() != rounds {
         return Err(Error::Guest("an interrupt was lost"));
     }
