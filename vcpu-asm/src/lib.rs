@@ -17,6 +17,7 @@ mod debug;
 mod firmware;
 mod fp;
 mod ich;
+mod pstate;
 mod switch;
 mod switched;
 mod sysreg;

@@ -2,7 +2,7 @@
 
 use vcpu_regs::{
     Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
-    Intid, InvalidateStep, SwitchedReg, SwitchedState,
+    Intid, InvalidateStep, Pstate, SwitchedReg, SwitchedState,
 };
 
 /// How the calling code runs, before anything is touched.
@@ -157,6 +157,16 @@ pub unsafe trait Cpu {
 
     /// Reads `VBAR_EL2`: the host's vectors.
     fn vectors(&self) -> u64;
+
+    /// Reads of PSTATE what [`Pstate::OF_HOST`] names, where the CPU has it.
+    fn pstate(&self) -> Pstate;
+
+    /// Replaces that.
+    ///
+    /// # Safety
+    ///
+    /// `pstate` is what [`pstate`](Self::pstate) returned: the caller's own.
+    unsafe fn set_pstate(&self, pstate: Pstate);
 
     /// Masks debug exceptions, SErrors, IRQs and FIQs; returns what was masked before.
     fn mask_interrupts(&self) -> Daif;

@@ -8,7 +8,7 @@ use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
     Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre, IchReg, IchVtr,
-    IdRegisters, Intid, InvalidateStep, SwitchedReg, SwitchedState,
+    IdRegisters, Intid, InvalidateStep, Pstate, SwitchedReg, SwitchedState,
 };
 
 use crate::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
@@ -63,6 +63,8 @@ pub struct ScriptedCpu<'s> {
     pub tpidr_el2: Cell<u64>,
     /// `CNTPCT_EL0`.
     pub counter: Cell<u64>,
+    /// [`Pstate::OF_HOST`] of the host; each exit leaves it as the guest had it.
+    pub pstate: Cell<Pstate>,
     /// `DAIF` of the host.
     pub daif: Cell<u64>,
     /// The EL2 controls in force.
@@ -165,6 +167,7 @@ impl<'s> ScriptedCpu<'s> {
             mpidr: Cell::new(1 << 31),
             tpidr_el2: Cell::new(0),
             counter: Cell::new(0),
+            pstate: Cell::new(Pstate::empty()),
             daif: Cell::new(0),
             controls: Cell::default(),
             switched: RefCell::default(),
@@ -226,6 +229,14 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         Self::VECTORS
     }
 
+    fn pstate(&self) -> Pstate {
+        self.pstate.get()
+    }
+
+    unsafe fn set_pstate(&self, pstate: Pstate) {
+        self.pstate.set(pstate);
+    }
+
     fn mask_interrupts(&self) -> Daif {
         Daif(self.daif.replace(ALL_MASKED))
     }
@@ -264,6 +275,8 @@ unsafe impl Cpu for ScriptedCpu<'_> {
             unsafe { self.set_virtual_serror(false) }; // the guest takes it
         }
         (step.guest)(frame);
+        let pstate = Pstate::from_bits_retain(frame.pstate);
+        self.pstate.set(pstate & Pstate::OF_HOST);
         step.words
     }
 

@@ -107,6 +107,14 @@ unsafe impl Cpu for Watched<'_> {
         self.cpu.vectors()
     }
 
+    fn pstate(&self) -> Pstate {
+        self.cpu.pstate()
+    }
+    unsafe fn set_pstate(&self, pstate: Pstate) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_pstate(pstate) }
+    }
+
     fn mask_interrupts(&self) -> Daif {
         self.log(Event::Mask);
         self.cpu.mask_interrupts()
