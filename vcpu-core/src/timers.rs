@@ -124,6 +124,27 @@ impl TimerState {
 pub(crate) struct HeldTimers([Option<bool>; 2]);
 
 impl HeldTimers {
+    /// Returns two bits for each timer, the virtual one's first: held, and masked by the guest.
+    pub(crate) fn bits(self) -> u64 {
+        let [virtual_timer, physical_timer] = self.0.map(|held| match held {
+            None => 0b00,
+            Some(false) => 0b01,
+            Some(true) => 0b11,
+        });
+        physical_timer << 2 | virtual_timer
+    }
+
+    /// Returns what [`bits`](Self::bits) says, or `None` for other bits.
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        let held = |bits| match bits {
+            0b00 => Some(None),
+            0b01 => Some(Some(false)),
+            0b11 => Some(Some(true)),
+            _ => None,
+        };
+        Some(Self([held(bits & 3)?, held(bits >> 2)?]))
+    }
+
     const fn of(&mut self, kind: TimerKind) -> &mut Option<bool> {
         let [virtual_timer, physical_timer] = &mut self.0;
         match kind {
@@ -185,6 +206,19 @@ impl<P: Platform> Vcpu<P> {
     pub fn earliest_deadline(&self, vm: &Vm, now: u64) -> Option<u64> {
         let of = |kind| self.timer_state(kind, vm, now).deadline;
         TimerKind::ALL.into_iter().filter_map(of).min()
+    }
+
+    /// Returns when a timer will give the vCPU something to wake for: the earliest deadline, but of
+    /// timers whose virtual interrupt waits or is in service. Until the guest has ended that, the
+    /// timer has nothing new to say.
+    pub fn wake_deadline(&self, host: &P, vm: &Vm, ppis: &TimerPpis, now: u64) -> Option<u64> {
+        let is_told = |kind| {
+            let status = self.irq_status(host, ppis.of(kind));
+            status.pending || status.active
+        };
+        let of = |kind| self.timer_state(kind, vm, now).deadline;
+        let kinds = TimerKind::ALL.into_iter();
+        kinds.filter(|&kind| !is_told(kind)).filter_map(of).min()
     }
 
     /// Lets a timer assert its interrupt again that the host had masked: see

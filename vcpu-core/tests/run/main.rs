@@ -5,6 +5,7 @@ mod rig;
 
 mod aarch32;
 mod calls;
+mod clock;
 mod debug;
 mod enable;
 mod fates;
@@ -22,6 +23,9 @@ mod mmio;
 mod narrow;
 mod power;
 mod residency;
+mod served;
+mod settle;
+mod snapshot;
 mod system;
 mod timers;
 mod translations;
