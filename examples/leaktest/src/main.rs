@@ -20,7 +20,7 @@ use guests::{GUEST_BYTES, Guests, LeftOut, Outcome, Reader, ThisCpu};
 use host::Host;
 use machine::{Error, Frames, GuestRam, Machine, SingleCpu, print, println};
 use timer::Timer;
-use vcpu_core::{El2, Extensions, Fp, Interrupts, Policy, Timers, Vcpu, VcpuConfig, Vm, Waits};
+use vcpu_core::{El2, Extensions, Fp, Policy, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::Cpu;
 use vcpu_regs::{Gpr, IdRegisters, Ipa, Pa, Pstate, SwitchedReg, SysReg, Vmid};
 use vcpu_stage2::{Attributes, Geometry, IpaBits, LinearMap, Request, Stage2, Table};
@@ -105,7 +105,7 @@ const HOWS: &[How] = &[
     How {
         name: "nothing granted, FP with its first use:",
         extensions: Extensions::empty(),
-        policy: POLICY,
+        policy: Policy::VIRTUAL,
         takes_turns: false,
     },
     How {
@@ -113,20 +113,11 @@ const HOWS: &[How] = &[
         extensions: Extensions::all(),
         policy: Policy {
             fp: Fp::Eager,
-            ..POLICY
+            ..Policy::VIRTUAL
         },
         takes_turns: true,
     },
 ];
-
-/// Virtual interrupts, virtual timers.
-const POLICY: Policy = Policy {
-    interrupts: Interrupts::Virtual,
-    timers: Timers::Virtual,
-    wfi: Waits::Exit,
-    wfe: Waits::Exit,
-    fp: Fp::Lazy,
-};
 
 /// What was found.
 #[derive(Default)]
