@@ -21,6 +21,7 @@ mod stage2;
 mod state;
 mod sysreg;
 mod table;
+mod timer;
 mod translate;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
@@ -38,4 +39,5 @@ pub use pstate::{Mode, Pstate};
 pub use stage2::{Vtcr, VtcrFields, Vttbr};
 pub use state::*;
 pub use sysreg::{SysReg, SysRegDirections};
+pub use timer::{Timer, TimerCtl};
 pub use translate::{At, Par, Translated};

@@ -11,8 +11,9 @@ use vcpu_hal::{
     percpu::MpidrTable,
 };
 use vcpu_regs::{
-    At, Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters,
-    Intid, InvalidateStep, Mdcr, Pa, Par, Pstate, SwitchedReg, SwitchedState, SysReg, Va, Vmid,
+    At, Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg,
+    IdRegisters, Intid, InvalidateStep, Mdcr, Pa, Par, Pstate, SwitchedReg, SwitchedState, SysReg,
+    Va, Vmid,
 };
 use vcpu_stage2::{Geometry, Options, Request, Stage2};
 
@@ -34,6 +35,7 @@ pub enum Event {
     Acknowledge,
     End(Intid),
     Deactivate(Intid),
+    WriteIch(IchReg, u64),
 }
 
 /// A scripted CPU that writes down what is done to it, and refuses what hardware would refuse.
@@ -106,6 +108,14 @@ unsafe impl Cpu for Watched<'_> {
         self.cpu.vectors()
     }
 
+    fn pstate(&self) -> Pstate {
+        self.cpu.pstate()
+    }
+    unsafe fn set_pstate(&self, pstate: Pstate) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_pstate(pstate) }
+    }
+
     fn mask_interrupts(&self) -> Daif {
         self.log(Event::Mask);
         self.cpu.mask_interrupts()
@@ -122,7 +132,7 @@ unsafe impl Cpu for Watched<'_> {
             frame.pstate
         );
         self.log(Event::Enter(Controls {
-            hcr: hcr.guest,
+            hcr: hcr.guest() | self.cpu.controls.get().hcr & Hcr::VSE,
             ..self.cpu.controls.get()
         }));
         // SAFETY: values only.
@@ -143,6 +153,14 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.set_guest(controls) };
         self.log(Event::Controls(self.cpu.controls.get()));
+    }
+    unsafe fn virtual_serror(&self) -> bool {
+        // SAFETY: values only.
+        unsafe { self.cpu.virtual_serror() }
+    }
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_virtual_serror(pending) };
     }
     unsafe fn set_cptr(&self, cptr: Cptr) {
         // SAFETY: values only.
@@ -215,6 +233,11 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.translate(va, at) }
     }
+
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        // SAFETY: values only.
+        unsafe { self.cpu.firmware_call(x) }
+    }
     unsafe fn gic_acknowledge(&self) -> Intid {
         self.log(Event::Acknowledge);
         // SAFETY: values only.
@@ -225,6 +248,15 @@ unsafe impl Cpu for Watched<'_> {
     }
     unsafe fn gic_deactivate(&self, intid: Intid) {
         self.log(Event::Deactivate(intid));
+    }
+    unsafe fn read_ich(&self, reg: IchReg) -> u64 {
+        // SAFETY: values only.
+        unsafe { self.cpu.read_ich(reg) }
+    }
+    unsafe fn write_ich(&self, reg: IchReg, value: u64) {
+        self.log(Event::WriteIch(reg, value));
+        // SAFETY: values only.
+        unsafe { self.cpu.write_ich(reg, value) }
     }
 }
 
@@ -375,6 +407,8 @@ pub struct Guest {
     pub pstate: u64,
     pub daif: u64,
     pub host: Controls,
+    /// What its physical counter lags behind.
+    pub physical_offset: u64,
 }
 
 impl Default for Guest {
@@ -386,6 +420,7 @@ impl Default for Guest {
             pstate: EL1H,
             daif: 0,
             host: host_controls(),
+            physical_offset: 0,
         }
     }
 }
@@ -454,7 +489,8 @@ impl Guest {
             log: &log,
         };
         let mut el2 = El2::enable_on(watched, host).unwrap();
-        let vm = Vm::with(&el2, stage2(1), self.extensions);
+        let vm =
+            Vm::with(&el2, stage2(1), self.extensions).with_physical_offset(self.physical_offset);
         let mut vcpu = self.vcpu();
         let mut live = vcpu.load(&mut el2, &vm).unwrap();
         test(&mut live, watched);
