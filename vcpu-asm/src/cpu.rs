@@ -10,12 +10,12 @@ use aarch64_cpu::{
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, Pstate, SwitchedReg, SwitchedState, SysReg,
+    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
+    Intid, InvalidateStep, Pstate, SwitchedReg, SwitchedState, SysReg,
 };
 
 use crate::{
-    controls, debug, fp, pstate, switch, switched,
+    controls, debug, firmware, fp, ich, pstate, switch, switched,
     sysreg::{mrs, msr},
     tlb,
 };
@@ -116,7 +116,7 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
         // SAFETY: the caller has EL2, the masks, the controls and the PSTATE; `frame` is borrowed
         // for the call.
-        let syndrome = unsafe { switch::enter(frame, hcr.guest.bits(), hcr.host.bits(), vectors) };
+        let syndrome = unsafe { switch::enter(frame, hcr.difference().bits(), vectors) };
         let words = |cause, esr| ExitWords {
             cause,
             esr: Esr(esr),
@@ -158,6 +158,16 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn set_guest(&self, controls: &Controls) {
         // SAFETY: the same contract.
         unsafe { controls::write_guest(controls) }
+    }
+
+    unsafe fn virtual_serror(&self) -> bool {
+        Hcr::from_bits_retain(HCR_EL2.get()).contains(Hcr::VSE)
+    }
+
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        let mut hcr = Hcr::from_bits_retain(HCR_EL2.get());
+        hcr.set(Hcr::VSE, pending);
+        HCR_EL2.set(hcr.bits()); // the entry synchronises it
     }
 
     unsafe fn set_cptr(&self, cptr: Cptr) {
@@ -212,6 +222,11 @@ unsafe impl Cpu for El2Cpu {
         unsafe { tlb::execute(step) }
     }
 
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        // SAFETY: the same contract.
+        unsafe { firmware::call(x) }
+    }
+
     unsafe fn gic_acknowledge(&self) -> Intid {
         // SAFETY: ICC_IAR1_EL1, which the caller says is in use.
         Intid(unsafe { mrs!((3, 0, 12, 12, 0)) } as u32)
@@ -225,6 +240,18 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn gic_deactivate(&self, intid: Intid) {
         // SAFETY: ICC_DIR_EL1, which the caller says is in use.
         unsafe { msr!((3, 0, 12, 11, 1), u64::from(intid.0)) };
+    }
+
+    #[inline(always)]
+    unsafe fn read_ich(&self, reg: IchReg) -> u64 {
+        // SAFETY: the same contract.
+        unsafe { ich::read(reg) }
+    }
+
+    #[inline(always)]
+    unsafe fn write_ich(&self, reg: IchReg, value: u64) {
+        // SAFETY: the same contract.
+        unsafe { ich::write(reg, value) }
     }
 }
 

@@ -14,7 +14,9 @@ compile_error!("the host must not use FP registers: build it for a soft-float ta
 mod controls;
 mod cpu;
 mod debug;
+mod firmware;
 mod fp;
+mod ich;
 mod pstate;
 mod switch;
 mod switched;

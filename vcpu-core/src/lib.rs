@@ -10,15 +10,19 @@ mod completion;
 mod debug;
 mod el2;
 mod exit;
+mod firmware;
 mod ids;
 mod inject;
+mod interface;
 mod interrupts;
 mod live;
 mod number;
 mod policy;
+mod power;
 mod reflect;
 mod registers;
 mod residency;
+mod timers;
 mod turns;
 mod vcpu;
 mod vm;
@@ -27,11 +31,17 @@ mod words;
 pub use completion::{Call, Completion, Mmio, Psci, SysRegAccess, Wait};
 pub use el2::{El2, EnableError};
 pub use exit::{Conduit, Exit};
+pub use firmware::{
+    Action, Caller, Decision, Firmware, Outcome, PowerRequest, PsciOptions, ResetKind, Results,
+    Rule, SocId, StolenTime, StolenTimeRecord, Suspend, Trng, Workarounds,
+};
 pub use ids::{Extensions, guest_ids};
 pub use live::{ExitOf, Live};
 pub use policy::{Fp, Interrupts, Policy, Timers, Waits};
+pub use power::{PowerCell, Start};
 pub use registers::Registers;
 pub use residency::LoadError;
+pub use timers::{Ended, Fired, TimerDelivery, TimerKind, TimerPpis, TimerState};
 pub use turns::Turns;
 pub use vcpu::{Vcpu, VcpuConfig};
 pub use vm::{MAX_CPUS, Vm, Vmids};

@@ -3,7 +3,7 @@
 use core::ops::{Deref, DerefMut};
 
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
-use vcpu_regs::{Hcr, Invalidate, SwitchedReg};
+use vcpu_regs::{Invalidate, SwitchedReg};
 
 use crate::{
     El2, Exit, Registers, Vcpu, Vm,
@@ -44,16 +44,13 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     /// brings that back.
     #[inline(always)]
     pub fn run(&mut self) -> ExitOf<P> {
-        if self.vcpu.pending_serror.is_some() {
-            self.deliver_serror();
-        }
         loop {
             let El2 { cpu, host, .. } = &*self.el2;
             let frame = &mut self.vcpu.registers.frame;
             let daif = cpu.mask_interrupts();
             let mut hcr = self.hcr;
             if !P::Inject::LINES_KEEP {
-                hcr.guest |= host.inject().lines(&self.vcpu.pending).hcr();
+                hcr = hcr.with_lines(host.inject().lines(&self.vcpu.pending).hcr());
             }
             // SAFETY: `load` found EL2 on its own stack and put the guest's controls in force, whose
             // stage 2 its maker promised to the guest; interrupts are masked; `Registers` lets no
@@ -114,7 +111,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     pub(crate) fn note_lines(&mut self) {
         if P::Inject::LINES_KEEP {
             let lines = self.el2.host.inject().lines(&self.vcpu.pending);
-            self.hcr.guest = self.hcr.guest.difference(Hcr::VI | Hcr::VF) | lines.hcr();
+            self.hcr = self.hcr.with_lines(lines.hcr());
         }
     }
 

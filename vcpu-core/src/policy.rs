@@ -1,5 +1,6 @@
 //! What a guest may do, as data, and the EL2 words that say so to the hardware.
 
+use vcpu_hal::inject::CpuInterface;
 use vcpu_regs::{
     Cnthctl, Controls, Cptr, CptrE2h, Features, Hcr, Hcrx, IccSre, IchHcr, IdRegisters, Mdcr,
 };
@@ -48,7 +49,7 @@ pub enum Interrupts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Timers {
-    /// Accesses trap, for the host to emulate.
+    /// Accesses trap, and [`reflect`](crate::Live::reflect) emulates it.
     #[default]
     Virtual,
     /// The guest.
@@ -97,6 +98,8 @@ pub(crate) struct Identity {
     pub granted: Features,
     /// Whether it has FP and SIMD.
     pub has_fp: bool,
+    /// The physical counter is not the host's either: reads of it trap, where the timer does.
+    pub has_physical_offset: bool,
 }
 
 impl Policy {
@@ -109,7 +112,8 @@ impl Policy {
         }
     }
 
-    /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host`.
+    /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host` and
+    /// delivers interrupts at `interface`.
     ///
     /// What is neither switched nor meant for guests traps: SVE, SME, trace, the performance and
     /// activity monitors, statistical profiling, OS lock, implementation-defined registers.
@@ -119,11 +123,15 @@ impl Policy {
         ids: &IdRegisters,
         host: &Controls,
         stage2: &Stage2,
+        interface: CpuInterface,
         identity: Identity,
     ) -> Controls {
         let e2h = host.hcr.contains(Hcr::E2H);
         let features = ids.features();
         let pass_through = self.interrupts == Interrupts::PassThrough && features.gicv3();
+        let has_lists = interface == CpuInterface::SystemRegisters
+            && self.interrupts == Interrupts::Virtual
+            && features.gicv3();
         let granted = identity.granted;
         let hfg = hfg(granted);
         Controls {
@@ -144,7 +152,7 @@ impl Policy {
                 | Mdcr::TDRA
                 | Mdcr::TPMS
                 | Mdcr::TTRF,
-            cnthctl: self.cnthctl(e2h, host.cnthctl),
+            cnthctl: self.cnthctl(e2h, host.cnthctl, identity.has_physical_offset),
             hstr: 0,
             cntvoff: identity.counter_offset,
             vpidr: identity.midr,
@@ -168,20 +176,24 @@ impl Policy {
             hdfgrtr2: 0,
             hdfgwtr2: 0,
             mpam2: host.mpam2 & !MPAM2_ENABLES | MPAM2_TRAPS,
-            icc_sre: match pass_through {
-                true => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
-                false => host.icc_sre - IccSre::ENABLE,
+            // With list registers, ICC_SRE_EL1 traps, but for CPUs where Enable is stuck at 1: it
+            // holds what the guest is to read.
+            icc_sre: match (pass_through, has_lists) {
+                (true, _) => host.icc_sre | IccSre::SRE | IccSre::ENABLE,
+                (false, true) => (host.icc_sre - IccSre::ENABLE) | IccSre::SRE,
+                (false, false) => host.icc_sre - IccSre::ENABLE,
             },
-            // ICC_SRE_EL2.Enable may be stuck at 1, so the interface is refused here as well.
-            ich_hcr: match pass_through {
-                true => IchHcr::empty(),
+            ich_hcr: match pass_through || has_lists {
+                true => IchHcr::empty(), // where there are lists, their backend turns them on
+                // ICC_SRE_EL2.Enable may be stuck at 1, so the interface is refused here as well.
                 false => IchHcr::TC | IchHcr::TALL0 | IchHcr::TALL1 | IchHcr::TDIR,
             },
         }
     }
 
-    fn cnthctl(&self, e2h: bool, host: Cnthctl) -> Cnthctl {
+    fn cnthctl(&self, e2h: bool, host: Cnthctl, has_physical_offset: bool) -> Cnthctl {
         let granted = match self.timers {
+            Timers::Virtual if has_physical_offset => Cnthctl::empty(),
             Timers::Virtual => Cnthctl::EL1PCTEN,
             Timers::PassThrough => Cnthctl::EL1PCTEN | Cnthctl::EL1PCEN,
         };

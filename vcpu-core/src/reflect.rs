@@ -4,13 +4,15 @@ use vcpu_exits::{
     AbortFlags, Access, Fault, FaultKind, SError,
     calls::{FunctionId, PsciCall, PsciError, PsciFunction},
 };
-use vcpu_hal::{Cpu, Inject, Platform};
-use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg, Va};
+use vcpu_hal::{Cpu, Inject, Platform, inject::CpuInterface};
+use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, SwitchedReg, SysReg, Va};
 
 use crate::{
     Call, Exit, Interrupts, Live, Mmio, Psci, SysRegAccess,
     exit::Conduit,
-    inject::{self, Bank, Vector},
+    firmware::{NO_MIGRATION_NEEDED, NOT_SUPPORTED, PSCI_1_1, SMCCC_1_2},
+    inject::{self, Bank},
+    vcpu::vsesr,
 };
 
 /// The guest's EL1 registers on the hardware.
@@ -31,7 +33,7 @@ impl<C: Cpu> Bank for Loaded<'_, C> {
 
 impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     /// Does with `exit` what a correct machine would: an abort for a hole in memory, an undefined
-    /// instruction for what this guest has not got, the ID registers of the VM, nothing for a
+    /// instruction for what this guest has not got, the ID registers and timers of the VM, nothing for a
     /// hint or an interrupt, x0 = -1 for an unknown call.
     #[inline(always)]
     pub fn reflect<T>(&mut self, exit: Exit<T>) {
@@ -54,7 +56,7 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
 
     /// Makes the guest take an undefined-instruction exception at PC.
     pub fn inject_undefined(&mut self) {
-        self.inject(Vector::Synchronous, inject::undefined(true), None);
+        self.inject(inject::undefined(true), None);
     }
 
     /// Makes the guest take an external abort in place of the access.
@@ -70,7 +72,7 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
             false => AbortFlags::empty(),
         };
         let esr = inject::data_abort(self.pstate(), status, flags);
-        self.inject(Vector::Synchronous, esr, Some(va.0));
+        self.inject(esr, Some(va.0));
     }
 
     /// Makes the guest take an external abort in place of an access that stage 2 refused.
@@ -88,29 +90,29 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
                 inject::data_abort(pstate, status, fault.flags() & told)
             }
         };
-        self.inject(Vector::Synchronous, esr, fault.va().map(|va| va.0));
+        self.inject(esr, fault.va().map(|va| va.0));
     }
 
-    /// Makes the guest take an SError, now or once it unmasks them.
+    /// Makes an SError pending, which the guest takes once it does not mask them.
+    ///
+    /// Its syndrome is what the guest is told on a CPU with FEAT_RAS; on another it is told none.
     pub fn inject_serror(&mut self, serror: SError) {
-        self.vcpu.pending_serror = Some(serror.encode());
-        self.deliver_serror();
+        self.set_sysreg(SwitchedReg::VSESR_EL2, vsesr(serror));
+        self.vcpu.serror_pending = true;
+        // SAFETY: at EL2, as `load` found, under the guest's controls.
+        unsafe { self.el2.cpu().set_virtual_serror(true) };
     }
 
-    /// Delivers a pending SError that the guest does not mask.
-    pub(crate) fn deliver_serror(&mut self) {
-        if self.pstate().contains(Pstate::A) {
-            return;
-        }
-        if let Some(esr) = self.vcpu.pending_serror.take() {
-            self.inject(Vector::SError, esr, None);
-        }
+    /// Returns whether an SError is pending: injected, and not yet taken.
+    pub fn serror_pending(&self) -> bool {
+        // SAFETY: at EL2, as `load` found.
+        unsafe { self.el2.cpu().virtual_serror() }
     }
 
-    fn inject(&mut self, vector: Vector, esr: Esr, far: Option<u64>) {
+    fn inject(&mut self, esr: Esr, far: Option<u64>) {
         let mut bank = Loaded(self.el2.cpu());
         let registers = &mut self.vcpu.registers;
-        inject::exception(registers, &mut bank, self.vm.ids(), vector, esr, far);
+        inject::exception(registers, &mut bank, self.vm.ids(), esr, far);
     }
 
     fn reflect_sysreg(&mut self, access: SysRegAccess) {
@@ -118,9 +120,17 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
             Ok(()) => return,
             Err(access) => access,
         };
+        let access = match self.emulate_timer(access) {
+            Ok(()) => return,
+            Err(access) => access,
+        };
+        let access = match self.reflect_interface(access) {
+            Ok(()) => return,
+            Err(access) => access,
+        };
         let interrupts = self.vcpu.policy.interrupts;
-        let has_interface =
-            interrupts == Interrupts::PassThrough || <P::Inject as Inject>::HAS_INTERFACE;
+        let has_interface = interrupts == Interrupts::PassThrough
+            || P::Inject::CPU_INTERFACE == CpuInterface::SystemRegisters;
         match emulated(access.reg(), self.vm.ids(), has_interface) {
             Some(Emulated::Constant(value)) if access.write().is_none() => {
                 self.complete(access, value);
@@ -183,16 +193,8 @@ fn emulated(reg: SysReg, ids: &IdRegisters, has_interface: bool) -> Option<Emula
     }
 }
 
-/// PSCI_VERSION: 1.1.
-const PSCI_1_1: u64 = 0x1_0001;
-/// MIGRATE_INFO_TYPE: the trusted OS does not mind where the CPUs are.
-const NO_MIGRATION_NEEDED: u64 = 2;
 const SMCCC_VERSION: FunctionId = FunctionId(0x8000_0000);
 const SMCCC_ARCH_FEATURES: FunctionId = FunctionId(0x8000_0001);
-/// SMCCC_VERSION: 1.2.
-const SMCCC_1_2: u64 = 0x1_0002;
-/// The answer of SMCCC to a function that is not there.
-const NOT_SUPPORTED: u64 = !0;
 
 /// Returns whether PSCI_FEATURES says yes: what is mandatory in PSCI 1.1, and SMCCC_VERSION.
 fn is_offered(function: FunctionId) -> bool {

@@ -1,12 +1,15 @@
 //! What the vCPUs of one guest share.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{
+    AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use vcpu_hal::{Cpu, Platform};
 use vcpu_regs::{IdExcess, IdRegisters, Vmid};
 use vcpu_stage2::{Stage2, VmTag};
 
-use crate::{El2, Extensions, ids::guest_ids, number};
+use crate::{El2, Extensions, ids::guest_ids, number, timers::Clock};
 
 /// CPUs of which is known which vCPU ran last: on one beyond, each load drops the translations of
 /// a VM that has a VMID of its own, and other VMs are refused.
@@ -27,9 +30,9 @@ pub struct Vm {
     extensions: Extensions,
     /// CPUs, a bit each, that were found to have all that `ids` says.
     capable: [AtomicU64; MAX_CPUS / 64],
-    pub(crate) counter_offset: u64,
-    /// Tells VMs apart: no two ever have the same.
-    pub(crate) number: u64,
+    pub(crate) clock: Clock,
+    /// Tells VMs apart, and the settings of a VM's clock: no two ever have the same.
+    number: AtomicU64,
     pub(crate) tag: VmTag<MAX_CPUS>,
 }
 
@@ -51,9 +54,9 @@ impl Vm {
             ids: guest_ids(el2.ids(), ipa_bits, extensions),
             extensions,
             capable: Default::default(),
-            counter_offset: el2.counter(),
+            clock: Clock::new(el2.counter()),
             stage2,
-            number: number::fresh(),
+            number: AtomicU64::new(number::fresh()),
             tag: VmTag::new(),
         }
     }
@@ -74,7 +77,7 @@ impl Vm {
         }
         self.ids = ids.clone();
         self.capable = Default::default();
-        self.number = number::fresh(); // what was prepared for it is no longer right
+        self.renumber(); // what was prepared for it is no longer right
         Ok(())
     }
 
@@ -82,13 +85,13 @@ impl Vm {
     pub(crate) fn excess<P: Platform, C: Cpu>(&self, el2: &El2<'_, P, C>) -> Option<IdExcess> {
         let (word, bit) = (el2.index() / 64, 1 << (el2.index() % 64));
         let capable = self.capable.get(word);
-        if capable.is_some_and(|capable| capable.load(Ordering::Relaxed) & bit != 0) {
+        if capable.is_some_and(|capable| capable.load(Relaxed) & bit != 0) {
             return None;
         }
         let limit = guest_ids(el2.ids(), self.ipa_bits(), self.extensions);
         let excess = self.ids.excess(&limit);
         if let (None, Some(capable)) = (excess, capable) {
-            capable.fetch_or(bit, Ordering::Relaxed);
+            capable.fetch_or(bit, Relaxed);
         }
         excess
     }
@@ -106,13 +109,19 @@ impl Vm {
         self.stage2.vmid().or_else(|| self.tag.vmid())
     }
 
+    /// Returns what tells this VM, under its present clock, from any other.
+    #[inline(always)]
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Acquire)
+    }
+
+    /// Has every vCPU find its controls anew at its next load: the clock has changed.
+    pub(crate) fn renumber(&self) {
+        self.number.store(number::fresh(), Release);
+    }
+
     /// Returns the ID registers as the guest reads them.
     pub fn ids(&self) -> &IdRegisters {
         &self.ids
-    }
-
-    /// Returns what the guest's virtual counter lags behind the physical one, in ticks.
-    pub fn counter_offset(&self) -> u64 {
-        self.counter_offset
     }
 }

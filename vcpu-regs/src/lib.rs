@@ -21,6 +21,7 @@ mod stage2;
 mod state;
 mod sysreg;
 mod table;
+mod timer;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
 pub use controls::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, Hcrx, Mdcr};
@@ -37,3 +38,4 @@ pub use pstate::{Mode, Pstate};
 pub use stage2::{Vtcr, VtcrFields, Vttbr};
 pub use state::*;
 pub use sysreg::{SysReg, SysRegDirections};
+pub use timer::{Timer, TimerCtl};

@@ -11,14 +11,14 @@ const NOT_SUPPORTED: u64 = u64::MAX;
 const MAKE_ILLEGAL: &str = "the guest may not tell which conduit it is";
 
 /// What the hardware does: `HVC` is past its instruction, `SMC` on it.
-fn call<'s>(conduit: Conduit, guest: &'s dyn Fn(&mut GuestFrame), imm: u64) -> Step<'s> {
+pub fn call<'s>(conduit: Conduit, guest: &'s dyn Fn(&mut GuestFrame), imm: u64) -> Step<'s> {
     match conduit {
         Conduit::Hvc => after(guest, hvc(imm)),
         Conduit::Smc => after(guest, smc(imm)),
     }
 }
 
-const BOTH: [(Conduit, u64); 2] = [(Conduit::Hvc, 4), (Conduit::Smc, 0)];
+pub const BOTH: [(Conduit, u64); 2] = [(Conduit::Hvc, 4), (Conduit::Smc, 0)];
 
 #[test]
 fn hypercall_arrives_past_its_instruction_and_smc_on_it() {

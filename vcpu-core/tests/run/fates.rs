@@ -2,7 +2,7 @@
 //! registers shown, and what becomes of a trapped access.
 
 use vcpu_core::{Exit, Extensions, Interrupts, Policy, Timers, guest_ids};
-use vcpu_hal::{fake::Step, irq::LeavePending};
+use vcpu_hal::{fake::Step, inject::ListRegisters, irq::LeavePending};
 use vcpu_regs::{
     Controls, Fate, FateRow, Features, Gpr, Hcr, IdRegisters, SwitchedReg, SysReg, Trap,
 };
@@ -274,28 +274,6 @@ fn trapped_accesses_get_their_answer() {
     assert!(counts[0] > 500 && counts[1] > 90, "{counts:?}");
 }
 
-/// A backend that gives guests a CPU interface.
-struct ListRegisters;
-
-impl vcpu_hal::Inject for ListRegisters {
-    type State = ();
-    type Error = core::convert::Infallible;
-    const HAS_INTERFACE: bool = true;
-    fn inject(
-        &self,
-        (): &mut (),
-        _: vcpu_hal::inject::VirtualInterrupt,
-    ) -> Result<(), Self::Error> {
-        Ok(())
-    }
-    fn retract(&self, (): &mut (), _: vcpu_regs::Intid) -> bool {
-        false
-    }
-    fn lines(&self, (): &()) -> vcpu_hal::inject::Lines {
-        Default::default()
-    }
-}
-
 /// ID_AA64PFR0_EL1.GIC says that ICC_* are there: by pass-through, or by the backend.
 #[test]
 fn interface_is_shown_where_there_is_one() {
@@ -320,7 +298,8 @@ fn interface_is_shown_where_there_is_one() {
         1
     );
 
-    let host = Host::new(ListRegisters, LeavePending);
+    // SAFETY: scripted CPUs have no GIC to misuse.
+    let host = Host::new(unsafe { ListRegisters::new() }, LeavePending);
     Guest::default().play_on(&host, &script, |live, _| {
         let exit = live.run();
         live.reflect(exit);

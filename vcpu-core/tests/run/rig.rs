@@ -11,8 +11,8 @@ use vcpu_hal::{
     percpu::MpidrTable,
 };
 use vcpu_regs::{
-    Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters,
-    Intid, InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
+    Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg,
+    IdRegisters, Intid, InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
 };
 use vcpu_stage2::{Geometry, Options, Request, Stage2};
 
@@ -34,6 +34,7 @@ pub enum Event {
     Acknowledge,
     End(Intid),
     Deactivate(Intid),
+    WriteIch(IchReg, u64),
 }
 
 /// A scripted CPU that writes down what is done to it, and refuses what hardware would refuse.
@@ -130,7 +131,7 @@ unsafe impl Cpu for Watched<'_> {
             frame.pstate
         );
         self.log(Event::Enter(Controls {
-            hcr: hcr.guest,
+            hcr: hcr.guest() | self.cpu.controls.get().hcr & Hcr::VSE,
             ..self.cpu.controls.get()
         }));
         // SAFETY: values only.
@@ -151,6 +152,14 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.set_guest(controls) };
         self.log(Event::Controls(self.cpu.controls.get()));
+    }
+    unsafe fn virtual_serror(&self) -> bool {
+        // SAFETY: values only.
+        unsafe { self.cpu.virtual_serror() }
+    }
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_virtual_serror(pending) };
     }
     unsafe fn set_cptr(&self, cptr: Cptr) {
         // SAFETY: values only.
@@ -211,6 +220,10 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.invalidate(step) }
     }
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        // SAFETY: values only.
+        unsafe { self.cpu.firmware_call(x) }
+    }
     unsafe fn gic_acknowledge(&self) -> Intid {
         self.log(Event::Acknowledge);
         // SAFETY: values only.
@@ -221,6 +234,15 @@ unsafe impl Cpu for Watched<'_> {
     }
     unsafe fn gic_deactivate(&self, intid: Intid) {
         self.log(Event::Deactivate(intid));
+    }
+    unsafe fn read_ich(&self, reg: IchReg) -> u64 {
+        // SAFETY: values only.
+        unsafe { self.cpu.read_ich(reg) }
+    }
+    unsafe fn write_ich(&self, reg: IchReg, value: u64) {
+        self.log(Event::WriteIch(reg, value));
+        // SAFETY: values only.
+        unsafe { self.cpu.write_ich(reg, value) }
     }
 }
 
@@ -371,6 +393,8 @@ pub struct Guest {
     pub pstate: u64,
     pub daif: u64,
     pub host: Controls,
+    /// What its physical counter lags behind.
+    pub physical_offset: u64,
 }
 
 impl Default for Guest {
@@ -382,6 +406,7 @@ impl Default for Guest {
             pstate: EL1H,
             daif: 0,
             host: host_controls(),
+            physical_offset: 0,
         }
     }
 }
@@ -450,7 +475,8 @@ impl Guest {
             log: &log,
         };
         let mut el2 = El2::enable_on(watched, host).unwrap();
-        let vm = Vm::with(&el2, stage2(1), self.extensions);
+        let vm =
+            Vm::with(&el2, stage2(1), self.extensions).with_physical_offset(self.physical_offset);
         let mut vcpu = self.vcpu();
         let mut live = vcpu.load(&mut el2, &vm).unwrap();
         test(&mut live, watched);
