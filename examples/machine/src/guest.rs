@@ -59,10 +59,12 @@ impl<'r> GuestMemory<'r> {
         unsafe { self.map(range, Attributes::DEVICE) }
     }
 
+    /// Gives the guest a range at its own address.
+    ///
     /// # Safety
     ///
     /// The guest may do with the range what `attributes` allow.
-    unsafe fn map(&mut self, range: Range<u64>, attributes: Attributes) -> Result<(), Error> {
+    pub unsafe fn map(&mut self, range: Range<u64>, attributes: Attributes) -> Result<(), Error> {
         let bytes = range.end.saturating_sub(range.start);
         let (ipa, pa) = (Ipa(range.start), Pa(range.start));
         // SAFETY: the caller's promise.
