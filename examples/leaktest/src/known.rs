@@ -45,9 +45,25 @@ pub fn in_host(reg: SysReg) -> Option<&'static str> {
         CCSIDR_EL1 | CCSIDR2_EL1 => Some("CSSELR_EL1, of the last guest, selects it"),
         NZCV => Some("flags come and go"),
         FPCR | FPSR => Some("a host does without FP; it is of the last guest"),
+        _ if is_interface(reg) => Some("each load of a guest with an interface writes it"),
         _ if is_guests(reg) => Some("it is of the last guest, and switched"),
         _ => in_guest(reg),
     }
+}
+
+/// Returns whether it is of the virtual CPU interface, which ICH_HCR_EL2 turns off with each put and
+/// no guest without list registers reaches: ICH_VMCR_EL2 and ICH_ELRSR_EL2; ICH_AP0R<n>_EL2,
+/// ICH_AP1R<n>_EL2 and ICH_LR<n>_EL2.
+fn is_interface(reg: SysReg) -> bool {
+    let is_numbered = match (reg.op0(), reg.op1(), reg.crn(), reg.crm()) {
+        (3, 4, 12, 8 | 9) => reg.op2() < 4,
+        (3, 4, 12, 12 | 13) => true,
+        _ => false,
+    };
+    is_numbered
+        || [5, 7]
+            .map(|op2| SysReg::new(3, 4, 12, 11, op2))
+            .contains(&reg)
 }
 
 /// Returns whether it belongs to whatever guest is loaded: all that is switched, but for
