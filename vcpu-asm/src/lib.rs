@@ -22,5 +22,6 @@ mod switch;
 mod switched;
 mod sysreg;
 mod tlb;
+mod translate;
 
 pub use cpu::El2Cpu;
