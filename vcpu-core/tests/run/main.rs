@@ -24,6 +24,7 @@ mod power;
 mod residency;
 mod served;
 mod settle;
+mod snapshot;
 mod system;
 mod timers;
 mod translations;
