@@ -87,6 +87,9 @@ pub struct Test {
     pub args: Vec<String>,
     /// A guest made of these A64 instructions (after an Image header) in place of the default one.
     pub code: Option<Vec<u32>>,
+    /// Takes minutes: run by `cargo xtask test --long` only.
+    #[serde(default)]
+    pub long: bool,
     /// How the run ends.
     #[serde(default)]
     pub ends: Ending,
@@ -166,6 +169,7 @@ impl Test {
             timeout_s: timeout.as_secs(),
             args: Vec::new(),
             code: None,
+            long: false,
             ends: Ending::Ok,
             steps: Vec::new(),
             log: Vec::new(),

@@ -2,17 +2,14 @@
 
 use core::ops::Range;
 
-use machine::{Error, Frames, GuestRam, println};
+use machine::{Error, Frames, GuestRam, Random, println};
 use vcpu_asm::El2Cpu;
 use vcpu_regs::{Granule, GranuleSupport, Invalidate, Ipa, MemoryModel, Pa, Va, Vmid};
 use vcpu_stage2::{
     Access, Attributes, Geometry, GuestWalk, LinearMap, Request, Stage1, Stage1Fault, Table, Walk,
 };
 
-use crate::{
-    oracle::{Answer, For, Oracle},
-    random::Random,
-};
+use crate::oracle::{Answer, For, Oracle};
 
 /// Tables of a guest, filled as if at any level.
 const TABLES: u64 = 6;
