@@ -35,7 +35,7 @@ pub(crate) unsafe fn read(features: Features) -> Controls {
     };
     // SAFETY: the same contract.
     unsafe { read_optional(&mut controls, features) };
-    if features.gicv3 {
+    if features.gicv3() {
         controls.icc_sre = IccSre::from_bits_retain(ICC_SRE_EL2.get());
         if controls.icc_sre.contains(IccSre::SRE) {
             controls.ich_hcr = IchHcr::from_bits_retain(ICH_HCR_EL2.get()); // undefined while SRE is 0
@@ -55,7 +55,7 @@ macro_rules! optional {
         #[inline(always)]
         unsafe fn read_optional(controls: &mut Controls, features: Features) {
             $(
-                if $(features.$feature)&&+ {
+                if $(features.$feature())&&+ {
                     // SAFETY: at EL2, and the feature is there; a read without a side effect.
                     controls.$field = unsafe { mrs!($encoding) };
                 }
@@ -70,7 +70,7 @@ macro_rules! optional {
         #[inline(always)]
         unsafe fn write_optional(controls: &Controls, features: Features) {
             $(
-                if $(features.$feature)&&+ {
+                if $(features.$feature())&&+ {
                     // SAFETY: at EL2, and the feature is there: traps of lower levels only.
                     unsafe { msr!($encoding, controls.$field) };
                 }
@@ -87,6 +87,10 @@ optional! {
     hdfgrtr (3, 4, 3, 1, 4) if fgt;
     hdfgwtr (3, 4, 3, 1, 5) if fgt;
     hafgrtr (3, 4, 3, 1, 6) if fgt amu;
+    hfgrtr2 (3, 4, 3, 1, 2) if fgt2;
+    hfgwtr2 (3, 4, 3, 1, 3) if fgt2;
+    hdfgrtr2 (3, 4, 3, 1, 0) if fgt2;
+    hdfgwtr2 (3, 4, 3, 1, 1) if fgt2;
     mpam2 (3, 4, 10, 5, 0) if mpam;
 }
 
@@ -104,7 +108,7 @@ pub(crate) unsafe fn write(controls: &Controls, features: Features) {
     unsafe { msr!((3, 4, 1, 1, 3), controls.hstr) };
     // SAFETY: the same contract.
     unsafe { write_optional(controls, features) };
-    if features.gicv3 {
+    if features.gicv3() {
         write_gic(controls);
     }
     // SAFETY: the same contract.

@@ -10,14 +10,14 @@ use aarch64_cpu::{
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, SwitchedReg, SwitchedState, SysReg,
+    At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
+    Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, SysReg, Va,
 };
 
 use crate::{
-    controls, debug, fp, switch, switched,
+    controls, debug, firmware, fp, ich, pstate, switch, switched,
     sysreg::{mrs, msr},
-    tlb,
+    tlb, translate,
 };
 
 /// `SCTLR_EL2`: EnIA, EnIB, EnDA, EnDB.
@@ -28,6 +28,8 @@ const SIGNING: u64 = 1 << 31 | 1 << 30 | 1 << 27 | 1 << 13;
 pub struct El2Cpu {
     /// `HCR_EL2.E2H`, which a running host never changes.
     e2h: bool,
+    /// What of [`Pstate::OF_HOST`] the CPU has.
+    pstate: Pstate,
     _this_cpu: PhantomData<*const ()>,
 }
 
@@ -39,6 +41,7 @@ impl El2Cpu {
                 let e2h = Hcr::from_bits_retain(HCR_EL2.get()).contains(Hcr::E2H);
                 Ok(Self {
                     e2h,
+                    pstate: pstate::present(),
                     _this_cpu: PhantomData,
                 })
             }
@@ -85,6 +88,16 @@ unsafe impl Cpu for El2Cpu {
         VBAR_EL2.get()
     }
 
+    fn pstate(&self) -> Pstate {
+        // SAFETY: `current` found EL2, and which fields there are.
+        unsafe { pstate::read(self.pstate) }
+    }
+
+    unsafe fn set_pstate(&self, pstate: Pstate) {
+        // SAFETY: `current` found EL2, and which fields there are; the values are the caller's own.
+        unsafe { pstate::write(pstate, self.pstate) }
+    }
+
     #[inline]
     fn mask_interrupts(&self) -> Daif {
         let daif = DAIF.get();
@@ -103,7 +116,7 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
         // SAFETY: the caller has EL2, the masks, the controls and the PSTATE; `frame` is borrowed
         // for the call.
-        let syndrome = unsafe { switch::enter(frame, hcr.guest.bits(), hcr.host.bits(), vectors) };
+        let syndrome = unsafe { switch::enter(frame, hcr.difference().bits(), vectors) };
         let words = |cause, esr| ExitWords {
             cause,
             esr: Esr(esr),
@@ -145,6 +158,16 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn set_guest(&self, controls: &Controls) {
         // SAFETY: the same contract.
         unsafe { controls::write_guest(controls) }
+    }
+
+    unsafe fn virtual_serror(&self) -> bool {
+        Hcr::from_bits_retain(HCR_EL2.get()).contains(Hcr::VSE)
+    }
+
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        let mut hcr = Hcr::from_bits_retain(HCR_EL2.get());
+        hcr.set(Hcr::VSE, pending);
+        HCR_EL2.set(hcr.bits()); // the entry synchronises it
     }
 
     unsafe fn set_cptr(&self, cptr: Cptr) {
@@ -199,6 +222,16 @@ unsafe impl Cpu for El2Cpu {
         unsafe { tlb::execute(step) }
     }
 
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        // SAFETY: the same contract.
+        unsafe { firmware::call(x) }
+    }
+
+    unsafe fn translate(&self, va: Va, at: At) -> Par {
+        // SAFETY: the same contract.
+        unsafe { translate::execute(va, at) }
+    }
+
     unsafe fn gic_acknowledge(&self) -> Intid {
         // SAFETY: ICC_IAR1_EL1, which the caller says is in use.
         Intid(unsafe { mrs!((3, 0, 12, 12, 0)) } as u32)
@@ -212,6 +245,18 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn gic_deactivate(&self, intid: Intid) {
         // SAFETY: ICC_DIR_EL1, which the caller says is in use.
         unsafe { msr!((3, 0, 12, 11, 1), u64::from(intid.0)) };
+    }
+
+    #[inline(always)]
+    unsafe fn read_ich(&self, reg: IchReg) -> u64 {
+        // SAFETY: the same contract.
+        unsafe { ich::read(reg) }
+    }
+
+    #[inline(always)]
+    unsafe fn write_ich(&self, reg: IchReg, value: u64) {
+        // SAFETY: the same contract.
+        unsafe { ich::write(reg, value) }
     }
 }
 

@@ -14,10 +14,14 @@ compile_error!("the host must not use FP registers: build it for a soft-float ta
 mod controls;
 mod cpu;
 mod debug;
+mod firmware;
 mod fp;
+mod ich;
+mod pstate;
 mod switch;
 mod switched;
 mod sysreg;
 mod tlb;
+mod translate;
 
 pub use cpu::El2Cpu;

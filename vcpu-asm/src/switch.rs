@@ -32,8 +32,6 @@ struct HostFrame {
     vbar: u64,
     /// Where a vector puts the guest's X0 and X1 to have two registers for itself.
     scratch: [u64; 2],
-    /// Only where there is a difference.
-    hcr_host: u64,
 }
 
 const HOST_X18: usize = offset_of!(HostFrame, x18_x19);
@@ -60,11 +58,11 @@ pub(crate) const SERROR: u64 = !2;
 /// # Safety
 ///
 /// Runs at EL2 on SP_EL2 with D, A, I and F masked. `frame` is valid for reads and writes, and
-/// nobody else's, until the return; its PSTATE is one an `eret` takes to EL0 or EL1. Both HCR
-/// values are right for this CPU, and under them and the other EL2 controls the guest reaches no
-/// memory but its own. `vbar` is what VBAR_EL2 holds.
+/// nobody else's, until the return; its PSTATE is one an `eret` takes to EL0 or EL1. HCR_EL2 is right
+/// for this CPU, with the bits of `hcr_difference` inverted in the guest and without, and under it
+/// and the other EL2 controls the guest reaches no memory but its own. `vbar` is what VBAR_EL2 holds.
 #[inline(always)]
-pub(crate) unsafe fn enter(frame: *mut GuestFrame, guest: u64, host: u64, vbar: u64) -> u64 {
+pub(crate) unsafe fn enter(frame: *mut GuestFrame, hcr_difference: u64, vbar: u64) -> u64 {
     let syndrome;
     // SAFETY: the caller answers for what `exchange` asks; the operands are what its header says.
     unsafe {
@@ -72,9 +70,8 @@ pub(crate) unsafe fn enter(frame: *mut GuestFrame, guest: u64, host: u64, vbar: 
             "bl {exchange}",
             exchange = sym exchange,
             inlateout("x0") frame => _,
-            inlateout("x1") guest => syndrome,
-            inlateout("x2") host => _,
-            inlateout("x3") vbar => _,
+            inlateout("x1") hcr_difference => syndrome,
+            inlateout("x2") vbar => _,
             lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _,
             lateout("x25") _, lateout("x26") _, lateout("x27") _, lateout("x28") _,
             clobber_abi("C"),
@@ -85,9 +82,10 @@ pub(crate) unsafe fn enter(frame: *mut GuestFrame, guest: u64, host: u64, vbar: 
 
 /// Into the guest and back.
 ///
-/// In: x0 = frame, x1 = the guest's HCR_EL2, x2 = the host's, x3 = the host's VBAR_EL2. Out: x1 =
+/// In: x0 = frame, x1 = what the guest's HCR_EL2 has other than the host's, x2 = the host's VBAR_EL2.
+/// Out: x1 =
 /// ESR_EL2, or one of the words above. Lost: all but x18, x19, x29 and SP; NZCV, ESR_EL2, FAR_EL2,
-/// HPFAR_EL2, ELR_EL2, SPSR_EL2. Stack: 112 bytes, which the vectors use too. Kept: SP_EL0,
+/// HPFAR_EL2, ELR_EL2, SPSR_EL2. Stack: 96 bytes, which the vectors use too. Kept: SP_EL0,
 /// TPIDR_EL0, TPIDR_EL1.
 ///
 /// The vector table is ours from the `msr vbar_el2` to the one on the way out. An exception that
@@ -108,11 +106,11 @@ unsafe extern "C" fn exchange() {
         "mrs x5, tpidr_el0",
         "mrs x6, tpidr_el1",
         "stp x5, x6, [sp, #{host_tpidr}]",
-        "eor x7, x1, x2",
-        "stp x7, x3, [sp, #{hcr_difference}]",
-        "cbz x7, 2f",
-        "str x2, [sp, #{hcr_host}]",
-        "msr hcr_el2, x1",
+        "stp x1, x2, [sp, #{hcr_difference}]",
+        "cbz x1, 2f",
+        "mrs x7, hcr_el2", // not from memory: hardware clears VSE
+        "eor x7, x7, x1",
+        "msr hcr_el2, x7",
         "2:",
         "adr x7, 5f",
         "msr vbar_el2, x7", // the `eret` synchronises this and every write below
@@ -178,7 +176,8 @@ unsafe extern "C" fn exchange() {
         "ldp x12, x13, [sp, #{hcr_difference}]",
         "msr vbar_el2, x13",
         "cbz x12, 3f",
-        "ldr x14, [sp, #{hcr_host}]",
+        "mrs x14, hcr_el2",
+        "eor x14, x14, x12",
         "msr hcr_el2, x14",
         "3:",
         "isb", // VBAR and HCR hold before the caller unmasks anything
@@ -224,7 +223,6 @@ unsafe extern "C" fn exchange() {
         host_guest = const HOST_GUEST,
         host_sp_el0 = const offset_of!(HostFrame, sp_el0),
         host_tpidr = const HOST_TPIDR,
-        hcr_host = const offset_of!(HostFrame, hcr_host),
         host_vbar = const offset_of!(HostFrame, vbar),
         hcr_difference = const HOST_HCR_DIFFERENCE,
         scratch = const offset_of!(HostFrame, scratch),

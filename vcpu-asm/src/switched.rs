@@ -109,7 +109,7 @@ macro_rules! switch {
         /// The CPU is at EL2 with this E2H, and has `features`.
         pub(crate) unsafe fn save(state: &mut SwitchedState, features: Features, e2h: bool) {
             $(
-                if features.$feature {
+                if features.$feature() {
                     // SAFETY: the caller has EL2 and the features.
                     unsafe { state.$member.save(e2h) };
                 }
@@ -123,7 +123,7 @@ macro_rules! switch {
         /// The CPU is at EL2 with this E2H, and has `features`; nothing of the host depends on the registers.
         pub(crate) unsafe fn load(state: &SwitchedState, features: Features, e2h: bool) {
             $(
-                if features.$feature {
+                if features.$feature() {
                     // SAFETY: the caller has EL2 and the features, and gives up the registers.
                     unsafe { state.$member.load(e2h) };
                 }

@@ -1,6 +1,6 @@
 //! Finishing what the guest began: the second half of a trapped instruction.
 
-use vcpu_exits::{Transfer, Wfx, calls::PsciCall};
+use vcpu_exits::{SgiGroup, SgiRequest, Transfer, Wfx, calls::PsciCall};
 use vcpu_regs::{Esr, Gpr, Ipa, SysReg, Va};
 
 use crate::{Registers, exit::Conduit};
@@ -113,6 +113,14 @@ impl SysRegAccess {
         (!self.is_read()).then_some(self.register)
     }
 
+    /// Returns the software-generated interrupt that the guest asks for, and its group, where this
+    /// is a write to `ICC_SGI1R_EL1`, `ICC_ASGI1R_EL1` or `ICC_SGI0R_EL1`.
+    #[inline]
+    pub fn sgi(&self) -> Option<(SgiGroup, SgiRequest)> {
+        let group = SgiGroup::of(self.reg())?;
+        Some((group, SgiRequest::decode(self.write()?)))
+    }
+
     pub(crate) fn rt(&self) -> Gpr {
         Gpr::new(vcpu_exits::SysRegAccess::decode(self.esr).rt)
     }
@@ -192,6 +200,23 @@ impl Call {
     #[inline(always)]
     pub fn conduit(&self) -> Conduit {
         self.conduit
+    }
+
+    /// Returns the call by immediate 0, of a service.
+    pub(crate) const fn of_service(conduit: Conduit) -> Self {
+        let class = match conduit {
+            Conduit::Hvc => 0x16,
+            Conduit::Smc => 0x17,
+        };
+        Self {
+            esr: Esr::of_class(class),
+            conduit,
+        }
+    }
+
+    /// Leaves the instruction as executed, whatever is in its registers.
+    pub(crate) fn leave(self, registers: &mut Registers) {
+        self.conduit.advance(registers);
     }
 }
 

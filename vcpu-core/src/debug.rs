@@ -60,7 +60,7 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
 
     /// Emulates a debug register; gives the access back when it is none that the guest has.
     pub(crate) fn reflect_debug(&mut self, access: SysRegAccess) -> Result<(), SysRegAccess> {
-        let counts = self.el2.ids().debug_counts();
+        let counts = self.vm.ids.debug_counts();
         let answer = match (access.reg(), access.write()) {
             (MDSCR_EL1, None) => self.sysreg(SwitchedReg::MDSCR_EL1),
             (MDSCR_EL1, Some(value)) => {

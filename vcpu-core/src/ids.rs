@@ -1,6 +1,33 @@
 //! What a guest is told about its CPU.
 
+use bitflags::bitflags;
 use vcpu_regs::IdRegisters;
+
+bitflags! {
+    /// What a VM is shown beyond the default, where its CPU has it.
+    ///
+    /// Each costs its registers on every load and put, so none comes unasked.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Extensions: u32 {
+        /// `SCXTNUM_EL0` and `SCXTNUM_EL1` (FEAT_CSV2_2).
+        const CONTEXT_NUMBERS = 1 << 0;
+        /// `TCR2_EL1` (FEAT_TCR2).
+        const TCR2 = 1 << 1;
+        /// Permission indirection at stage 1 (FEAT_S1PIE); it is turned on in `TCR2_EL1`.
+        const PERMISSION_INDIRECTION = 1 << 2 | 1 << 1;
+        /// Permission overlays at stage 1 (FEAT_S1POE); they are turned on in `TCR2_EL1`.
+        const PERMISSION_OVERLAYS = 1 << 3 | 1 << 1;
+        /// Allocation tags (FEAT_MTE2). The host clears the tags of memory before a guest gets it.
+        const ALLOCATION_TAGS = 1 << 4;
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Extensions {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Extensions({=u32:#x})", self.bits());
+    }
+}
 
 /// Fields of the ID registers that a guest may see, by register (CRm, op2).
 ///
@@ -65,15 +92,37 @@ const fn fields(at: &[u32]) -> u64 {
 /// Returns the ID registers that a guest on a CPU with `host` sees, all hidden features narrowed.
 ///
 /// `pa_bits` is what the guest may take for the size of physical addresses: the bits of an IPA.
-pub fn guest_ids(host: &IdRegisters, pa_bits: u8) -> IdRegisters {
+pub fn guest_ids(host: &IdRegisters, pa_bits: u8, extensions: Extensions) -> IdRegisters {
     let mut guest = IdRegisters::default();
     for &(crm, op2, mask) in VISIBLE {
         let reg = vcpu_regs::SysReg::new(3, 0, 0, crm, op2);
         guest.set(reg, host.get(reg).unwrap_or(0) & mask);
     }
-    // FEAT_CSV2_2 would show SCXTNUM_ELx.
-    let csv2 = (guest.pfr0() >> 56 & 0xf).min(1);
+    // FEAT_CSV2_2 shows SCXTNUM_ELx; CSV2_frac, which could too, stays hidden.
+    let most = match extensions.contains(Extensions::CONTEXT_NUMBERS) {
+        true => 2,
+        false => 1,
+    };
+    let csv2 = (guest.pfr0() >> 56 & 0xf).min(most);
     guest.set_pfr0(guest.pfr0() & !(0xf << 56) | csv2 << 56);
+    if extensions.contains(Extensions::ALLOCATION_TAGS) && host.has_mte() {
+        // FEAT_MTE2, or FEAT_MTE3, which adds no register.
+        let mte = (host.pfr1() >> 8 & 0xf).min(3);
+        guest.set_pfr1(guest.pfr1() | mte << 8);
+    }
+    for (extension, lo) in [
+        (Extensions::TCR2, 0),
+        (Extensions::PERMISSION_INDIRECTION, 8),
+        (Extensions::PERMISSION_OVERLAYS, 16),
+    ] {
+        if extensions.contains(extension) {
+            let shown = (host.mmfr3() >> lo & 0xf).min(1);
+            guest.set_mmfr3(guest.mmfr3() | shown << lo);
+        }
+    }
+    // FEAT_Debugv8p9 would show MDSELR_EL1.
+    let debug = (guest.dfr0() & 0xf).min(10);
+    guest.set_dfr0(guest.dfr0() & !0xf | debug);
     // AArch32 stops at EL0.
     let el1 = (guest.pfr0() >> 4 & 0xf).min(1);
     guest.set_pfr0(guest.pfr0() & !(0xf << 4) | el1 << 4);

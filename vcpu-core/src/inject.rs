@@ -16,20 +16,12 @@ const SCTLR_SPAN: u64 = 1 << 23;
 /// SCTLR_EL1: what SSBS becomes on an exception (FEAT_SSBS).
 const SCTLR_DSSBS: u64 = 1 << 44;
 
-/// Which of the four entries of a vector group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Vector {
-    Synchronous = 0x000,
-    SError = 0x180,
-}
-
-/// Makes the guest take an exception at EL1, as hardware would. Arm ARM (DDI 0487), pseudocode
+/// Makes the guest take a synchronous exception at EL1, as hardware would. Arm ARM (DDI 0487), pseudocode
 /// `AArch64.TakeException`.
 pub(crate) fn exception(
     registers: &mut Registers,
     bank: &mut impl Bank,
     ids: &IdRegisters,
-    vector: Vector,
     esr: Esr,
     far: Option<u64>,
 ) {
@@ -47,7 +39,7 @@ pub(crate) fn exception(
         Some(Mode::El1h) | None => 0x200,
     };
     let vbar = bank.read(SwitchedReg::VBAR_EL1) & !0x7ff;
-    registers.set_pc(vbar.wrapping_add(group + vector as u64));
+    registers.set_pc(vbar.wrapping_add(group));
     registers.set_pstate(handler_pstate(from, bank.read(SwitchedReg::SCTLR_EL1), ids));
 }
 

@@ -3,7 +3,7 @@
 use core::ops::{Deref, DerefMut};
 
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
-use vcpu_regs::{Hcr, Invalidate, SwitchedReg};
+use vcpu_regs::{Invalidate, SwitchedReg};
 
 use crate::{
     El2, Exit, Registers, Vcpu, Vm,
@@ -39,19 +39,18 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     /// Runs the guest until it needs the host.
     ///
     /// Returns with the interrupt masks as they were. What else the host sees of itself is as
-    /// before too: stack pointers, thread registers, vectors, routing of interrupts.
+    /// before too: stack pointers, thread registers, vectors, routing of interrupts. Not so what
+    /// [`Pstate::OF_HOST`](vcpu_regs::Pstate::OF_HOST) names (PAN, DIT and their like): a put
+    /// brings that back.
     #[inline(always)]
     pub fn run(&mut self) -> ExitOf<P> {
-        if self.vcpu.pending_serror.is_some() {
-            self.deliver_serror();
-        }
         loop {
             let El2 { cpu, host, .. } = &*self.el2;
             let frame = &mut self.vcpu.registers.frame;
             let daif = cpu.mask_interrupts();
             let mut hcr = self.hcr;
             if !P::Inject::LINES_KEEP {
-                hcr.guest |= host.inject().lines(&self.vcpu.pending).hcr();
+                hcr = hcr.with_lines(host.inject().lines(&self.vcpu.pending).hcr());
             }
             // SAFETY: `load` found EL2 on its own stack and put the guest's controls in force, whose
             // stage 2 its maker promised to the guest; interrupts are masked; `Registers` lets no
@@ -70,7 +69,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
                         Often::Wait => Exit::wait(registers, esr),
                         Often::SysReg => Exit::sysreg(registers, esr),
                         Often::Hvc => Exit::hvc(registers, esr),
-                        Often::Seldom if esr.class() == FP && !self.vcpu.fp_is_live => {
+                        Often::Seldom if esr.class() == FP && self.vcpu.waits_for_fp() => {
                             use_fp(self.vcpu, self.el2);
                             continue;
                         }
@@ -112,7 +111,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     pub(crate) fn note_lines(&mut self) {
         if P::Inject::LINES_KEEP {
             let lines = self.el2.host.inject().lines(&self.vcpu.pending);
-            self.hcr.guest = self.hcr.guest.difference(Hcr::VI | Hcr::VF) | lines.hcr();
+            self.hcr = self.hcr.with_lines(lines.hcr());
         }
     }
 

@@ -1,16 +1,14 @@
 //! What a correct machine does with an exit that the host leaves alone.
 
-use vcpu_exits::{
-    AbortFlags, Access, Fault, FaultKind, SError,
-    calls::{FunctionId, PsciCall, PsciError, PsciFunction},
-};
-use vcpu_hal::{Cpu, Platform};
-use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, Pstate, SwitchedReg, SysReg, Va};
+use vcpu_exits::{AbortFlags, Access, Fault, FaultKind, SError};
+use vcpu_hal::{Cpu, Inject, Platform, inject::CpuInterface};
+use vcpu_regs::{Esr, IdRegisters, Invalidate, SwitchedReg, SysReg, Va};
 
 use crate::{
-    Call, Exit, Live, Mmio, Psci, SysRegAccess,
+    Call, Exit, Firmware, Interrupts, Live, Mmio, Outcome, SysRegAccess,
     exit::Conduit,
-    inject::{self, Bank, Vector},
+    inject::{self, Bank},
+    vcpu::vsesr,
 };
 
 /// The guest's EL1 registers on the hardware.
@@ -31,7 +29,7 @@ impl<C: Cpu> Bank for Loaded<'_, C> {
 
 impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     /// Does with `exit` what a correct machine would: an abort for a hole in memory, an undefined
-    /// instruction for what this guest has not got, the ID registers of the VM, nothing for a
+    /// instruction for what this guest has not got, the ID registers and timers of the VM, nothing for a
     /// hint or an interrupt, x0 = -1 for an unknown call.
     #[inline(always)]
     pub fn reflect<T>(&mut self, exit: Exit<T>) {
@@ -43,7 +41,7 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
             Exit::Mmio(access) => self.inject_external_abort(&access),
             Exit::Fault(fault) => self.inject_fault(&fault),
             Exit::SysReg(access) => self.reflect_sysreg(access),
-            Exit::Psci(psci) => self.reflect_psci(psci),
+            Exit::Psci(psci) => self.reflect_call(psci.into()),
             Exit::Hypercall(call) | Exit::Smc(call) => self.reflect_call(call),
             Exit::Wfi(wait) | Exit::Wfe(wait) => self.complete(wait, ()),
             Exit::Irq(_) | Exit::Fiq => {}
@@ -54,7 +52,7 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
 
     /// Makes the guest take an undefined-instruction exception at PC.
     pub fn inject_undefined(&mut self) {
-        self.inject(Vector::Synchronous, inject::undefined(true), None);
+        self.inject(inject::undefined(true), None);
     }
 
     /// Makes the guest take an external abort in place of the access.
@@ -70,7 +68,7 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
             false => AbortFlags::empty(),
         };
         let esr = inject::data_abort(self.pstate(), status, flags);
-        self.inject(Vector::Synchronous, esr, Some(va.0));
+        self.inject(esr, Some(va.0));
     }
 
     /// Makes the guest take an external abort in place of an access that stage 2 refused.
@@ -88,29 +86,29 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
                 inject::data_abort(pstate, status, fault.flags() & told)
             }
         };
-        self.inject(Vector::Synchronous, esr, fault.va().map(|va| va.0));
+        self.inject(esr, fault.va().map(|va| va.0));
     }
 
-    /// Makes the guest take an SError, now or once it unmasks them.
+    /// Makes an SError pending, which the guest takes once it does not mask them.
+    ///
+    /// Its syndrome is what the guest is told on a CPU with FEAT_RAS; on another it is told none.
     pub fn inject_serror(&mut self, serror: SError) {
-        self.vcpu.pending_serror = Some(serror.encode());
-        self.deliver_serror();
+        self.set_sysreg(SwitchedReg::VSESR_EL2, vsesr(serror));
+        self.vcpu.serror_pending = true;
+        // SAFETY: at EL2, as `load` found, under the guest's controls.
+        unsafe { self.el2.cpu().set_virtual_serror(true) };
     }
 
-    /// Delivers a pending SError that the guest does not mask.
-    pub(crate) fn deliver_serror(&mut self) {
-        if self.pstate().contains(Pstate::A) {
-            return;
-        }
-        if let Some(esr) = self.vcpu.pending_serror.take() {
-            self.inject(Vector::SError, esr, None);
-        }
+    /// Returns whether an SError is pending: injected, and not yet taken.
+    pub fn serror_pending(&self) -> bool {
+        // SAFETY: at EL2, as `load` found.
+        unsafe { self.el2.cpu().virtual_serror() }
     }
 
-    fn inject(&mut self, vector: Vector, esr: Esr, far: Option<u64>) {
+    fn inject(&mut self, esr: Esr, far: Option<u64>) {
         let mut bank = Loaded(self.el2.cpu());
         let registers = &mut self.vcpu.registers;
-        inject::exception(registers, &mut bank, self.vm.ids(), vector, esr, far);
+        inject::exception(registers, &mut bank, self.vm.ids(), esr, far);
     }
 
     fn reflect_sysreg(&mut self, access: SysRegAccess) {
@@ -118,7 +116,18 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
             Ok(()) => return,
             Err(access) => access,
         };
-        match emulated(access.reg(), self.vm.ids()) {
+        let access = match self.emulate_timer(access) {
+            Ok(()) => return,
+            Err(access) => access,
+        };
+        let access = match self.reflect_interface(access) {
+            Ok(()) => return,
+            Err(access) => access,
+        };
+        let interrupts = self.vcpu.policy.interrupts;
+        let has_interface = interrupts == Interrupts::PassThrough
+            || P::Inject::CPU_INTERFACE == CpuInterface::SystemRegisters;
+        match emulated(access.reg(), self.vm.ids(), has_interface) {
             Some(Emulated::Constant(value)) if access.write().is_none() => {
                 self.complete(access, value);
             }
@@ -127,31 +136,20 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
         }
     }
 
-    fn reflect_psci(&mut self, psci: Psci) {
-        let answer = match psci.call {
-            PsciCall::Version => PSCI_1_1,
-            PsciCall::MigrateInfoType => NO_MIGRATION_NEEDED,
-            PsciCall::Features { function } if is_offered(function) => 0,
-            _ => PsciError::NotSupported.as_x0(),
-        };
-        self.complete(psci, answer);
-    }
-
+    /// Answers as the firmware of a VM that offers nothing: what the host would have to do is not
+    /// done, and the guest is told so.
     fn reflect_call(&mut self, call: Call) {
-        if call.imm() != 0 {
-            if call.conduit() == Conduit::Hvc {
-                let pc = self.pc().wrapping_sub(4); // it stands past the instruction
-                self.set_pc(pc);
+        match self.serve(call, &Firmware::new(&[], &[])) {
+            Outcome::Host(call) => {
+                // Another immediate than SMCCC's.
+                if call.conduit() == Conduit::Hvc {
+                    let pc = self.pc().wrapping_sub(4); // it stands past the instruction
+                    self.set_pc(pc);
+                }
+                self.inject_undefined();
             }
-            return self.inject_undefined();
+            Outcome::Handled | Outcome::Power(_) => {}
         }
-        let argument = FunctionId::from_x0(self.reg(Gpr::X1));
-        let answer = match call.function(self) {
-            SMCCC_VERSION => SMCCC_1_2,
-            SMCCC_ARCH_FEATURES if matches!(argument, SMCCC_VERSION | SMCCC_ARCH_FEATURES) => 0,
-            _ => NOT_SUPPORTED,
-        };
-        self.complete(call, answer);
     }
 }
 
@@ -164,7 +162,10 @@ enum Emulated {
 }
 
 /// Returns what stands behind a register that traps, or `None` when the guest has not got it.
-fn emulated(reg: SysReg, ids: &IdRegisters) -> Option<Emulated> {
+fn emulated(reg: SysReg, ids: &IdRegisters, has_interface: bool) -> Option<Emulated> {
+    const ID_AA64PFR0_EL1: SysReg = SysReg::new(3, 0, 0, 4, 0);
+    /// `ID_AA64PFR0_EL1`: the GIC CPU interface is system registers.
+    const GIC: u64 = 0xf << 24;
     const AIDR_EL1: SysReg = SysReg::new(3, 1, 0, 0, 7);
     const ACTLR_EL1: SysReg = SysReg::new(3, 0, 1, 0, 1);
     const ERRIDR_EL1: SysReg = SysReg::new(3, 0, 5, 3, 0);
@@ -172,36 +173,7 @@ fn emulated(reg: SysReg, ids: &IdRegisters) -> Option<Emulated> {
     match reg {
         AIDR_EL1 | ERRIDR_EL1 => Some(Emulated::Constant(0)),
         ACTLR_EL1 => Some(Emulated::Ignored),
+        ID_AA64PFR0_EL1 if !has_interface => Some(Emulated::Constant(ids.pfr0() & !GIC)),
         reg => ids.get(reg).map(Emulated::Constant),
     }
-}
-
-/// PSCI_VERSION: 1.1.
-const PSCI_1_1: u64 = 0x1_0001;
-/// MIGRATE_INFO_TYPE: the trusted OS does not mind where the CPUs are.
-const NO_MIGRATION_NEEDED: u64 = 2;
-const SMCCC_VERSION: FunctionId = FunctionId(0x8000_0000);
-const SMCCC_ARCH_FEATURES: FunctionId = FunctionId(0x8000_0001);
-/// SMCCC_VERSION: 1.2.
-const SMCCC_1_2: u64 = 0x1_0002;
-/// The answer of SMCCC to a function that is not there.
-const NOT_SUPPORTED: u64 = !0;
-
-/// Returns whether PSCI_FEATURES says yes: what is mandatory in PSCI 1.1, and SMCCC_VERSION.
-fn is_offered(function: FunctionId) -> bool {
-    let mandatory = matches!(
-        PsciFunction::from_id(function),
-        Some(
-            PsciFunction::Version
-                | PsciFunction::CpuSuspend
-                | PsciFunction::CpuOff
-                | PsciFunction::CpuOn
-                | PsciFunction::AffinityInfo
-                | PsciFunction::MigrateInfoType
-                | PsciFunction::SystemOff
-                | PsciFunction::SystemReset
-                | PsciFunction::Features
-        )
-    );
-    mandatory || function == SMCCC_VERSION
 }

@@ -15,14 +15,22 @@ pub struct Registers {
 impl Registers {
     /// Returns the registers of a CPU after reset, at address 0.
     pub(crate) fn new() -> Self {
-        let frame = GuestFrame {
-            pstate: Pstate::RESET.bits(),
-            ..GuestFrame::default()
-        };
         Self {
-            frame,
+            frame: Self::after_reset(),
             a32_el0: true,
         }
+    }
+
+    fn after_reset() -> GuestFrame {
+        GuestFrame {
+            pstate: Pstate::RESET.bits(),
+            ..GuestFrame::default()
+        }
+    }
+
+    /// Puts the registers to what they are after reset; the CPU they are bound to stays.
+    pub(crate) fn reset(&mut self) {
+        self.frame = Self::after_reset();
     }
 
     /// Makes the frame fit for entry on a CPU: afterwards, and through every setter, PSTATE is one

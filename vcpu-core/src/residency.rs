@@ -3,11 +3,11 @@
 //! A load that follows another of the same kind in [`Turns`](crate::Turns) writes only what
 //! differs; what must be computed is kept in the vCPU ([`Prepared`]).
 
-use vcpu_hal::{Cpu, HcrSwitch, Inject, Platform};
-use vcpu_regs::{Controls, Features, GranuleSupport, Hcr, IdRegisters, Invalidate, Vtcr};
+use vcpu_hal::{Cpu, HcrSwitch, Inject, Platform, inject::CpuInterface};
+use vcpu_regs::{Controls, Features, GranuleSupport, Hcr, IdExcess, IdRegisters, Invalidate, Vtcr};
 use vcpu_stage2::Before;
 
-use crate::{El2, Fp, Live, Vcpu, Vm, el2::Residency, number, policy::Identity};
+use crate::{El2, Fp, Interrupts, Live, Vcpu, Vm, el2::Residency, number, policy::Identity};
 
 /// Why a vCPU was not loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub enum LoadError {
     NotWalkable(Vtcr),
     /// The stage 2 was made for CPUs with FEAT_S2FWB, which this one lacks.
     NoForceWriteBack,
+    /// The host's backend delivers virtual interrupts by list registers (`ICH_LR<n>_EL2`), which
+    /// this CPU lacks (`ID_AA64PFR0_EL1.GIC`).
+    NoListRegisters,
     /// The stage 2 has no VMID of its own, and this [`El2`] none to give:
     /// [`with_vmids`](El2::with_vmids).
     NoVmid,
@@ -39,6 +42,10 @@ pub enum LoadError {
         /// Bits that `VTCR_EL2.VS` says count.
         counted: u8,
     },
+    /// The VM's ID registers promise what this CPU lacks: see [`Vm::narrow`].
+    Lacks(IdExcess),
+    /// The VM's clock is stopped: [`Vm::start_clock`] comes first.
+    ClockStopped,
     /// The CPU's index is not below [`MAX_CPUS`](crate::MAX_CPUS), up to which VMIDs are given out.
     CpuIndex(usize),
 }
@@ -47,10 +54,12 @@ pub enum LoadError {
 pub(crate) struct Prepared {
     /// As between two runs.
     controls: Controls,
-    /// HCR_EL2 in the guest.
-    hcr: Hcr,
+    /// HCR_EL2 in the guest, and between two runs.
+    hcr: HcrSwitch,
     /// What of the CPU's state is the guest's.
     granted: Features,
+    /// Whether the guest has FP and SIMD.
+    pub(crate) has_fp: bool,
     /// What they were made of.
     of: Origin,
     /// Names what guests under one policy share of `controls`: equal where that is.
@@ -62,7 +71,7 @@ pub(crate) struct Prepared {
 struct Origin {
     /// [`El2::host_words`], which tells the CPU too; 0 is none's.
     host: u64,
-    /// [`Vm::number`].
+    /// [`Vm::number`], which tells the clock's settings too.
     vm: u64,
 }
 
@@ -71,8 +80,9 @@ impl Default for Prepared {
     fn default() -> Self {
         Self {
             controls: Controls::default(),
-            hcr: Hcr::empty(),
+            hcr: HcrSwitch::new(Hcr::empty(), Hcr::empty()),
             granted: IdRegisters::default().features(),
+            has_fp: false,
             of: Origin { host: 0, vm: 0 },
             kind: 0,
         }
@@ -91,23 +101,26 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         }
         let of = Origin {
             host: el2.host_words,
-            vm: vm.number,
+            vm: vm.number(),
         };
         if vcpu.prepared.of != of {
             prepare(vcpu, el2, vm, of)?;
         }
         let before = occupy(vcpu, el2, vm)?;
         let prepared = &vcpu.prepared;
-        let hcr = HcrSwitch {
-            guest: prepared.hcr,
-            host: prepared.controls.hcr,
-        };
+        let hcr = prepared.hcr;
         el2.granted = prepared.granted;
         // SAFETY: `arrive` found EL2, which has what is granted. `Live` keeps `el2`, so nothing
         // else uses EL1 here.
         unsafe { el2.cpu.load_switched(&vcpu.switched, el2.granted) };
-        el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
+        if vcpu.policy.interrupts == Interrupts::Virtual {
+            el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
+        }
         vcpu.fp_is_live = false;
+        if vcpu.serror_pending {
+            // SAFETY: at EL2, as above, under this guest's controls.
+            unsafe { el2.cpu.set_virtual_serror(true) };
+        }
         let vectors = el2.cpu.vectors();
         let mut live = Self {
             vcpu,
@@ -119,7 +132,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         if let Some(what) = before {
             invalidate(live.el2, hcr, what);
         }
-        if live.vcpu.policy.fp == Fp::Eager {
+        if live.vcpu.policy.fp == Fp::Eager && live.vcpu.prepared.has_fp {
             load_fp(live.vcpu, live.el2);
         }
         live.arm_debug();
@@ -166,7 +179,13 @@ impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
         let El2 { cpu, granted, .. } = &*self.el2;
         // SAFETY: at EL2, which has what is granted, as `load` found.
         unsafe { cpu.save_switched(&mut self.vcpu.switched, *granted) };
-        self.el2.host.inject().put(cpu, &mut self.vcpu.pending);
+        if self.vcpu.policy.interrupts == Interrupts::Virtual {
+            self.el2.host.inject().put(cpu, &mut self.vcpu.pending);
+        }
+        if self.vcpu.serror_pending {
+            // SAFETY: at EL2, as `load` found.
+            self.vcpu.serror_pending = unsafe { cpu.virtual_serror() };
+        }
         if self.vcpu.fp_is_live {
             put_fp(self.vcpu, self.el2);
         }
@@ -190,7 +209,7 @@ pub(crate) fn invalidate<P: Platform, C: Cpu>(
             unsafe { cpu.invalidate(step) };
         }
     };
-    if !hcr.host.contains(Hcr::TGE) {
+    if !hcr.host().contains(Hcr::TGE) {
         return forget();
     }
     // They would act on the host's translations: TGE is clear around them, which nothing is to
@@ -201,7 +220,7 @@ pub(crate) fn invalidate<P: Platform, C: Cpu>(
     unsafe {
         let host = cpu.controls(*features);
         let guest = Controls {
-            hcr: hcr.guest,
+            hcr: hcr.guest(),
             ..host
         };
         cpu.set_controls(&guest, *features);
@@ -278,22 +297,40 @@ fn prepare<P: Platform, C: Cpu>(
     vm: &Vm,
     of: Origin,
 ) -> Result<(), LoadError> {
+    if vm.is_clock_stopped() {
+        return Err(LoadError::ClockStopped);
+    }
     check(el2, vm)?;
-    vcpu.registers.bind(el2.ids().has_a32_el0());
+    let has_lists = P::Inject::CPU_INTERFACE == CpuInterface::SystemRegisters;
+    let is_virtual = vcpu.policy.interrupts == Interrupts::Virtual;
+    if has_lists && is_virtual && !el2.features.gicv3() {
+        return Err(LoadError::NoListRegisters);
+    }
+    vcpu.registers
+        .bind(el2.ids().has_a32_el0() && vm.ids.has_a32_el0());
+    let granted = vcpu.policy.granted(el2.features, vm.ids.features());
+    let has_fp = vm.ids.has_fp();
     let identity = Identity {
+        granted,
+        has_fp,
         midr: vm.ids.midr(),
         mpidr: vcpu.mpidr,
-        counter_offset: vm.counter_offset,
+        counter_offset: vm.counter_offset(),
+        has_physical_offset: vm.physical_offset() != 0,
     };
     let host = &el2.host_controls;
-    let mut controls = vcpu.policy.controls(el2.ids(), host, &vm.stage2, identity);
-    let hcr = controls.hcr;
-    controls.hcr = between(hcr, host.hcr);
+    let interface = P::Inject::CPU_INTERFACE;
+    let mut controls = vcpu
+        .policy
+        .controls(el2.ids(), host, &vm.stage2, interface, identity);
+    let hcr = HcrSwitch::new(controls.hcr, between(controls.hcr, host.hcr));
+    controls.hcr = hcr.host();
     let is_of_last_kind = controls.shared() == el2.kind_words;
     vcpu.prepared = Prepared {
         controls,
         hcr,
-        granted: vcpu.policy.granted(el2.features),
+        granted,
+        has_fp,
         of,
         kind: if is_of_last_kind {
             el2.kind
@@ -339,6 +376,9 @@ fn check<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, vm: &Vm) -> Result<(), LoadEr
     }
     if vm.stage2.needs_force_write_back() && !model.has_force_write_back() {
         return Err(LoadError::NoForceWriteBack);
+    }
+    if let Some(excess) = vm.excess(el2) {
+        return Err(LoadError::Lacks(excess));
     }
     if vm.stage2.vmid().is_none() {
         let given = el2.vmids.ok_or(LoadError::NoVmid)?.bits();

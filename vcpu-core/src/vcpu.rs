@@ -2,11 +2,14 @@
 
 use core::ops::{Deref, DerefMut};
 
+use vcpu_exits::SError;
 use vcpu_hal::{Cpu, Inject, Platform};
-use vcpu_regs::{DebugState, Esr, FpState, SwitchedReg, SwitchedState};
+use vcpu_regs::{DebugState, FpState, SwitchedReg, SwitchedState};
 use vcpu_stage2::VcpuTag;
 
-use crate::{El2, Live, LoadError, Policy, Registers, Vm, number, residency::Prepared};
+use crate::{
+    El2, Live, LoadError, Policy, Registers, Vm, number, residency::Prepared, timers::HeldTimers,
+};
 
 /// What a vCPU starts from.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,8 +30,9 @@ pub struct Vcpu<P: Platform> {
     pub(crate) fp: FpState,
     pub(crate) debug: DebugState,
     pub(crate) pending: <P::Inject as Inject>::State,
-    /// The syndrome of an SError that waits until the guest unmasks it.
-    pub(crate) pending_serror: Option<Esr>,
+    /// Whether a virtual SError was pending when last looked at; VSESR_EL2 has its syndrome.
+    pub(crate) serror_pending: bool,
+    pub(crate) held_timers: HeldTimers,
     pub(crate) mpidr: u64,
     pub(crate) policy: Policy,
     pub(crate) prepared: Prepared,
@@ -50,13 +54,26 @@ impl<P: Platform> Vcpu<P> {
             fp: FpState::default(),
             debug: DebugState::default(),
             pending: Default::default(),
-            pending_serror: None,
+            serror_pending: false,
+            held_timers: HeldTimers::default(),
             mpidr: config.mpidr & Self::MPIDR_FIELDS | 1 << 31,
             policy: config.policy,
             prepared: Prepared::default(),
             fp_is_live: false,
             tag: VcpuTag::new(number::fresh() as u32),
         }
+    }
+
+    /// Puts every register to what it is after a reset. Who it is, its policy and its pending
+    /// interrupts stay.
+    pub(crate) fn reset(&mut self) {
+        self.registers.reset();
+        self.switched = SwitchedState::default();
+        self.fp = FpState::default();
+        self.debug = DebugState::default();
+        self.serror_pending = false;
+        self.held_timers = HeldTimers::default();
+        self.tag.forget(); // translations of the old TTBR and ASID may be anywhere
     }
 
     /// Makes the guest's state live on this CPU, until the result is dropped or
@@ -68,6 +85,11 @@ impl<P: Platform> Vcpu<P> {
         vm: &'a Vm,
     ) -> Result<Live<'a, 'h, P, C>, LoadError> {
         Live::load(self, el2, vm)
+    }
+
+    /// Returns whether a trapped use of FP is the first since the load.
+    pub(crate) fn waits_for_fp(&self) -> bool {
+        self.prepared.has_fp && !self.fp_is_live
     }
 
     /// Returns the MPIDR_EL1 that the guest reads.
@@ -91,6 +113,19 @@ impl<P: Platform> Vcpu<P> {
         self.tag.forget(); // translations of the old TTBR and ASID may be anywhere
     }
 
+    /// Makes an SError pending, which the guest takes once it does not mask them.
+    ///
+    /// Its syndrome is what the guest is told on a CPU with FEAT_RAS; on another it is told none.
+    pub fn inject_serror(&mut self, serror: SError) {
+        self.switched.set(SwitchedReg::VSESR_EL2, vsesr(serror));
+        self.serror_pending = true;
+    }
+
+    /// Returns whether an SError is pending.
+    pub fn serror_pending(&self) -> bool {
+        self.serror_pending
+    }
+
     /// Returns the FP/SIMD registers.
     pub fn fp(&self) -> &FpState {
         &self.fp
@@ -110,6 +145,11 @@ impl<P: Platform> Vcpu<P> {
     pub fn debug_mut(&mut self) -> &mut DebugState {
         &mut self.debug
     }
+}
+
+/// Returns `VSESR_EL2` for an SError: IDS and ISS as in ESR_ELx.
+pub(crate) fn vsesr(serror: SError) -> u64 {
+    serror.encode().0 & 0x1ff_ffff
 }
 
 impl<P: Platform> Deref for Vcpu<P> {

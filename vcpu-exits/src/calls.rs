@@ -7,7 +7,7 @@ mod psci;
 mod smccc;
 mod standard;
 
-pub use answer::{AffinityState, PsciError};
+pub use answer::{AffinityState, PowerState, PsciError, SmcccError, TrngError};
 pub use psci::{PsciCall, PsciFunction};
 pub use smccc::{FunctionId, Owner};
 pub use standard::{ArchCall, PvTimeCall, StandardCall, TrngCall};

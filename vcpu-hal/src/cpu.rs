@@ -1,8 +1,8 @@
 //! The processor as a trait.
 
 use vcpu_regs::{
-    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, SwitchedReg, SwitchedState,
+    At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
+    Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, Va,
 };
 
 /// How the calling code runs, before anything is touched.
@@ -25,12 +25,54 @@ pub struct HostMode {
 pub struct Daif(pub u64);
 
 /// `HCR_EL2` while the guest runs and while the host does between two runs.
+///
+/// A switch toggles what differs, and nothing where nothing does: what hardware changes itself (VSE,
+/// once the guest has taken a virtual SError) stays as hardware left it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HcrSwitch {
-    /// In force in the guest.
-    pub guest: Hcr,
-    /// In force in the host; equal where the difference would not be seen, which saves two writes.
-    pub host: Hcr,
+    host: Hcr,
+    difference: Hcr,
+}
+
+impl HcrSwitch {
+    /// Returns the switch between these two.
+    #[inline]
+    pub const fn new(guest: Hcr, host: Hcr) -> Self {
+        Self {
+            host,
+            difference: Hcr::from_bits_retain(guest.bits() ^ host.bits()),
+        }
+    }
+
+    /// Returns what is in force in the guest.
+    #[inline]
+    pub const fn guest(self) -> Hcr {
+        Hcr::from_bits_retain(self.host.bits() ^ self.difference.bits())
+    }
+
+    /// Returns what is in force in the host.
+    #[inline]
+    pub const fn host(self) -> Hcr {
+        self.host
+    }
+
+    /// Returns the bits in which they differ.
+    #[inline]
+    pub const fn difference(self) -> Hcr {
+        self.difference
+    }
+
+    /// Returns the same with these virtual interrupt lines, `VI` and `VF`, into the guest.
+    #[inline]
+    pub const fn with_lines(self, lines: Hcr) -> Self {
+        let both = Hcr::VI.union(Hcr::VF);
+        let host = self.host.intersection(both);
+        let lines = Hcr::from_bits_retain(lines.bits() ^ host.bits());
+        Self {
+            host: self.host,
+            difference: self.difference.difference(both).union(lines),
+        }
+    }
 }
 
 /// Which vector brought the CPU back.
@@ -92,7 +134,8 @@ impl ExitWords {
 ///
 /// An implementation does what each method says and nothing else to memory or to the host's
 /// registers: after [`enter`](Self::enter), stack, callee-saved registers, SP_EL0, TPIDR_EL0,
-/// TPIDR_EL1, TPIDR_EL2 and VBAR_EL2 are as before, and `HCR_EL2` is `hcr.host`.
+/// TPIDR_EL1, TPIDR_EL2, VBAR_EL2 and `HCR_EL2` are as before, but for `VSE`, which the guest may have
+/// used up.
 pub unsafe trait Cpu {
     /// Returns how the caller runs.
     fn host_mode(&self) -> HostMode;
@@ -115,6 +158,16 @@ pub unsafe trait Cpu {
     /// Reads `VBAR_EL2`: the host's vectors.
     fn vectors(&self) -> u64;
 
+    /// Reads of PSTATE what [`Pstate::OF_HOST`] names, where the CPU has it.
+    fn pstate(&self) -> Pstate;
+
+    /// Replaces that.
+    ///
+    /// # Safety
+    ///
+    /// `pstate` is what [`pstate`](Self::pstate) returned: the caller's own.
+    unsafe fn set_pstate(&self, pstate: Pstate);
+
     /// Masks debug exceptions, SErrors, IRQs and FIQs; returns what was masked before.
     fn mask_interrupts(&self) -> Daif;
 
@@ -127,7 +180,7 @@ pub unsafe trait Cpu {
     ///
     /// The CPU is at EL2 on its own stack, all interrupts masked. The controls of the guest are in
     /// force, with a stage 2 that the guest may use as it likes. `frame.pstate` came through
-    /// [`Pstate::for_entry`](vcpu_regs::Pstate::for_entry) or from this method. `hcr.guest` has
+    /// [`Pstate::for_entry`](vcpu_regs::Pstate::for_entry) or from this method. `hcr.guest()` has
     /// `VM`, `AMO` and `RW` set and `TGE` clear, and `E2H` as the CPU has it. `vectors` is what
     /// [`vectors`](Self::vectors) returns: a host leaves its vectors where they are while a guest is
     /// loaded, so one read serves many entries.
@@ -155,6 +208,20 @@ pub unsafe trait Cpu {
     ///
     /// As for [`set_controls`](Self::set_controls), for these words.
     unsafe fn set_guest(&self, controls: &Controls);
+
+    /// Returns `HCR_EL2.VSE`: a virtual SError is pending.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2.
+    unsafe fn virtual_serror(&self) -> bool;
+
+    /// Replaces `HCR_EL2.VSE`.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and the controls of a guest are in force.
+    unsafe fn set_virtual_serror(&self, pending: bool);
 
     /// Replaces `CPTR_EL2`, and synchronises.
     ///
@@ -227,6 +294,25 @@ pub unsafe trait Cpu {
     /// The CPU is at EL2, and the features that the step needs are there.
     unsafe fn invalidate(&self, step: InvalidateStep);
 
+    /// Calls the machine's firmware by `SMC #0`, x0 to x17 being `x` before and after (SMCCC,
+    /// Arm DEN0028).
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2 and has EL3, or something else that answers `SMC` there. What the function
+    /// does with these arguments leaves the memory and the registers of the host alone, and it
+    /// returns.
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]);
+
+    /// Has the hardware translate `va` in the EL1&0 regime (`AT`); `PAR_EL1` is the guest's, and is
+    /// as before.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, with `HCR_EL2.TGE` clear on a host with E2H. The tables that
+    /// `VTTBR_EL2`, where stage 2 is on, and the guest's own registers lead to may be walked.
+    unsafe fn translate(&self, va: Va, at: At) -> Par;
+
     /// Acknowledges the highest pending Group 1 interrupt: `ICC_IAR1_EL1`.
     ///
     /// # Safety
@@ -251,4 +337,19 @@ pub unsafe trait Cpu {
     ///
     /// As for [`gic_acknowledge`](Self::gic_acknowledge).
     unsafe fn gic_deactivate(&self, intid: Intid);
+
+    /// Reads a register of the virtual CPU interface.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, its GICv3 interface is in use by system registers (`ICC_SRE_EL2.SRE` =
+    /// 1), and [the register exists](IchReg::exists).
+    unsafe fn read_ich(&self, reg: IchReg) -> u64;
+
+    /// Writes a register of the virtual CPU interface.
+    ///
+    /// # Safety
+    ///
+    /// As for [`read_ich`](Self::read_ich); and the register is none of those that are only read.
+    unsafe fn write_ich(&self, reg: IchReg, value: u64);
 }

@@ -7,8 +7,8 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters, Intid,
-    InvalidateStep, SwitchedReg, SwitchedState,
+    At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre, IchReg,
+    IchVtr, IdRegisters, Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, Va,
 };
 
 use crate::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
@@ -63,6 +63,8 @@ pub struct ScriptedCpu<'s> {
     pub tpidr_el2: Cell<u64>,
     /// `CNTPCT_EL0`.
     pub counter: Cell<u64>,
+    /// [`Pstate::OF_HOST`] of the host; each exit leaves it as the guest had it.
+    pub pstate: Cell<Pstate>,
     /// `DAIF` of the host.
     pub daif: Cell<u64>,
     /// The EL2 controls in force.
@@ -77,13 +79,81 @@ pub struct ScriptedCpu<'s> {
     pub hcr_in_guest: Cell<Hcr>,
     /// How many steps of invalidations were executed.
     pub invalidations: Cell<u32>,
+    /// The arguments of the last call to firmware.
+    pub firmware_call: Cell<Option<[u64; 18]>>,
+    /// What firmware makes of arguments; it answers NOT_SUPPORTED to begin with.
+    pub firmware: Cell<fn(&mut [u64; 18])>,
+    /// What the hardware answers to an `AT`; that nothing is mapped, to begin with.
+    pub translation: Cell<&'s dyn Fn(Va, At) -> Par>,
     /// The INTID that the next acknowledge returns; 1023 is none.
     pub pending: Cell<Intid>,
+    /// The registers of the virtual CPU interface; `ICH_VTR_EL2` says there are four list registers
+    /// to begin with. What hardware would make of them happens in a step's `guest`.
+    pub ich: RefCell<IchRegisters>,
     script: Cell<&'s [Step<'s>]>,
 }
 
+/// The virtual CPU interface of a [`ScriptedCpu`]: registers that keep what is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IchRegisters {
+    /// `ICH_HCR_EL2`.
+    pub hcr: u64,
+    /// `ICH_VTR_EL2`.
+    pub vtr: u64,
+    /// `ICH_VMCR_EL2`.
+    pub vmcr: u64,
+    /// `ICH_MISR_EL2`.
+    pub misr: u64,
+    /// `ICH_LR<n>_EL2`.
+    pub lr: [u64; 16],
+    /// `ICH_AP0R<n>_EL2`.
+    pub ap0r: [u64; 4],
+    /// `ICH_AP1R<n>_EL2`.
+    pub ap1r: [u64; 4],
+    /// `ICC_SRE_EL1`.
+    pub sre_el1: u64,
+}
+
+impl Default for IchRegisters {
+    fn default() -> Self {
+        /// Five bits of priority, 24 of an INTID, ICH_HCR_EL2.TDIR, four list registers.
+        const VTR: u64 = 4 << 29 | 4 << 26 | 1 << 23 | 1 << 19 | 3;
+        Self {
+            hcr: 0,
+            vtr: VTR,
+            vmcr: 0,
+            misr: 0,
+            lr: [0; 16],
+            ap0r: [0; 4],
+            ap1r: [0; 4],
+            sre_el1: 0,
+        }
+    }
+}
+
+impl IchRegisters {
+    fn register(&mut self, reg: IchReg) -> &mut u64 {
+        match reg {
+            IchReg::Hcr => &mut self.hcr,
+            IchReg::Vtr => &mut self.vtr,
+            IchReg::Vmcr => &mut self.vmcr,
+            IchReg::Misr => &mut self.misr,
+            IchReg::Lr(n) => &mut self.lr[usize::from(n)],
+            IchReg::Ap0r(n) => &mut self.ap0r[usize::from(n)],
+            IchReg::Ap1r(n) => &mut self.ap1r[usize::from(n)],
+            IchReg::SreEl1 => &mut self.sre_el1,
+        }
+    }
+}
+
+/// SErrors are masked.
+const PSTATE_A: u64 = 1 << 8;
+
 /// D, A, I and F.
 const ALL_MASKED: u64 = 0x3c0;
+
+/// F, and a translation fault of stage 1 at level 0.
+const NOT_MAPPED: Par = Par::from_bits(0b00_0100 << 1 | 1);
 
 impl<'s> ScriptedCpu<'s> {
     /// Where the host's vectors are: `VBAR_EL2`.
@@ -102,6 +172,7 @@ impl<'s> ScriptedCpu<'s> {
             mpidr: Cell::new(1 << 31),
             tpidr_el2: Cell::new(0),
             counter: Cell::new(0),
+            pstate: Cell::new(Pstate::empty()),
             daif: Cell::new(0),
             controls: Cell::default(),
             switched: RefCell::default(),
@@ -109,9 +180,23 @@ impl<'s> ScriptedCpu<'s> {
             fp: RefCell::default(),
             hcr_in_guest: Cell::default(),
             invalidations: Cell::new(0),
+            firmware_call: Cell::new(None),
+            firmware: Cell::new(|x| x[0] = u64::MAX),
+            translation: Cell::new(&|_, _| NOT_MAPPED),
             pending: Cell::new(Intid(1023)),
+            ich: RefCell::default(),
             script: Cell::new(script),
         }
+    }
+
+    fn check_ich(&self, reg: IchReg) {
+        let sre = self.controls.get().icc_sre;
+        assert!(
+            sre.contains(IccSre::SRE),
+            "{reg:?} with ICC_SRE_EL2.SRE = 0"
+        );
+        let vtr = IchVtr(self.ich.borrow().vtr);
+        assert!(reg.exists(vtr), "{reg:?} is undefined");
     }
 
     /// Returns how many steps are still to come.
@@ -150,6 +235,14 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         Self::VECTORS
     }
 
+    fn pstate(&self) -> Pstate {
+        self.pstate.get()
+    }
+
+    unsafe fn set_pstate(&self, pstate: Pstate) {
+        self.pstate.set(pstate);
+    }
+
     fn mask_interrupts(&self) -> Daif {
         Daif(self.daif.replace(ALL_MASKED))
     }
@@ -172,19 +265,24 @@ unsafe impl Cpu for ScriptedCpu<'_> {
             ALL_MASKED,
             "entered with interrupts unmasked"
         );
-        assert!(
-            hcr.guest.contains(Hcr::VM | Hcr::AMO | Hcr::RW),
-            "{:?}",
-            hcr.guest
-        );
-        assert!(!hcr.guest.contains(Hcr::TGE), "{:?}", hcr.guest);
+        let in_guest = hcr.guest();
+        let needed = Hcr::VM | Hcr::AMO | Hcr::RW;
+        assert!(in_guest.contains(needed), "{in_guest:?}");
+        assert!(!in_guest.contains(Hcr::TGE), "{in_guest:?}");
         assert_eq!(
-            self.controls.get().hcr,
-            hcr.host,
+            self.controls.get().hcr - Hcr::VSE,
+            hcr.host(),
             "another HCR_EL2 than the host's"
         );
-        self.hcr_in_guest.set(hcr.guest);
+        let pending = self.controls.get().hcr & Hcr::VSE;
+        self.hcr_in_guest.set(in_guest | pending);
+        if frame.pstate & PSTATE_A == 0 {
+            // SAFETY: values only.
+            unsafe { self.set_virtual_serror(false) }; // the guest takes it
+        }
         (step.guest)(frame);
+        let pstate = Pstate::from_bits_retain(frame.pstate);
+        self.pstate.set(pstate & Pstate::OF_HOST);
         step.words
     }
 
@@ -206,6 +304,16 @@ unsafe impl Cpu for ScriptedCpu<'_> {
             vttbr: controls.vttbr,
             ..self.controls.get()
         });
+    }
+
+    unsafe fn virtual_serror(&self) -> bool {
+        self.controls.get().hcr.contains(Hcr::VSE)
+    }
+
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        let mut controls = self.controls.get();
+        controls.hcr.set(Hcr::VSE, pending);
+        self.controls.set(controls);
     }
 
     unsafe fn set_cptr(&self, cptr: Cptr) {
@@ -251,6 +359,15 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         self.invalidations.set(self.invalidations.get() + 1);
     }
 
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        self.firmware_call.set(Some(*x));
+        (self.firmware.get())(x);
+    }
+
+    unsafe fn translate(&self, va: Va, at: At) -> Par {
+        (self.translation.get())(va, at)
+    }
+
     unsafe fn gic_acknowledge(&self) -> Intid {
         self.pending.replace(Intid(1023))
     }
@@ -258,6 +375,26 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     unsafe fn gic_end(&self, _: Intid) {}
 
     unsafe fn gic_deactivate(&self, _: Intid) {}
+
+    /// # Panics
+    ///
+    /// If ICH_VTR_EL2 says that there is no such register, or ICC_SRE_EL2 that there are none.
+    unsafe fn read_ich(&self, reg: IchReg) -> u64 {
+        self.check_ich(reg);
+        *self.ich.borrow_mut().register(reg)
+    }
+
+    /// # Panics
+    ///
+    /// As for a read; and if the register can only be read.
+    unsafe fn write_ich(&self, reg: IchReg, value: u64) {
+        self.check_ich(reg);
+        assert!(
+            !matches!(reg, IchReg::Vtr | IchReg::Misr),
+            "{reg:?} is not written"
+        );
+        *self.ich.borrow_mut().register(reg) = value;
+    }
 }
 
 /// Copies the registers that a guest with `features` has.

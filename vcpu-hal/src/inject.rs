@@ -2,6 +2,7 @@
 
 mod interrupt;
 mod line;
+pub mod list;
 mod recorder;
 
 use vcpu_regs::{Hcr, Intid};
@@ -10,6 +11,7 @@ use crate::Cpu;
 
 pub use interrupt::{Group, Status, Trigger, VirtualInterrupt};
 pub use line::{HcrLine, IntidTooLarge, Pending};
+pub use list::{ListRegisters, ListState, QueueError};
 pub use recorder::{Recorder, Recording};
 
 /// The interrupt lines into a guest's CPU, as `HCR_EL2.VI` and `VF` drive them.
@@ -31,6 +33,18 @@ impl Lines {
     }
 }
 
+/// The CPU interface at which a guest acknowledges and ends interrupts without an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum CpuInterface {
+    /// None: `ICC_*` trap.
+    None,
+    /// System registers, `ICC_*`, over list registers of this CPU.
+    SystemRegisters,
+    /// A GICv2's registers in memory; `ICC_*` trap.
+    Memory,
+}
+
 /// Delivers virtual interrupts to one vCPU after another.
 ///
 /// What is pending on a vCPU is a value that travels with the vCPU: the backend itself is shared.
@@ -45,6 +59,9 @@ pub trait Inject {
     /// Whether the lines change by [`inject`](Self::inject) and [`retract`](Self::retract) alone:
     /// then a loaded vCPU asks for them after those, and not before every entry.
     const LINES_KEEP: bool = false;
+
+    /// What the guest acknowledges interrupts at.
+    const CPU_INTERFACE: CpuInterface = CpuInterface::None;
 
     /// Makes an interrupt pending. One that is pending already stays so, with what is said of it
     /// now; one that is active is pending besides.

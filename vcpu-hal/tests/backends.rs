@@ -159,7 +159,7 @@ fn enter(guest: Hcr, in_force: Hcr, host: Hcr, daif: Option<u64>) {
     unsafe {
         cpu.enter(
             &mut GuestFrame::default(),
-            HcrSwitch { guest, host },
+            HcrSwitch::new(guest, host),
             ScriptedCpu::VECTORS,
         )
     };
@@ -202,10 +202,7 @@ fn fake_refuses_a_guest_without_stage_2_or_with_its_own_serrors_or_a32_kernel() 
 #[should_panic(expected = "the script is over")]
 fn fake_ends_with_its_script() {
     let cpu = ScriptedCpu::new(&[]);
-    let hcr = HcrSwitch {
-        guest: GOOD,
-        host: GOOD,
-    };
+    let hcr = HcrSwitch::new(GOOD, GOOD);
     // SAFETY: values only.
     unsafe { cpu.enter(&mut GuestFrame::default(), hcr, ScriptedCpu::VECTORS) };
 }

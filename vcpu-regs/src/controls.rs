@@ -82,6 +82,20 @@ impl Hcr {
 }
 
 bitflags! {
+    /// `HCRX_EL2`. Arm ARM (DDI 0487), `HCRX_EL2`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Hcrx: u64 {
+        /// `TCR2_EL1` does not trap (FEAT_TCR2).
+        const TCR2_EN = 1 << 14;
+        /// `SCTLR2_EL1` does not trap (FEAT_SCTLR2).
+        const SCTLR2_EN = 1 << 15;
+        /// `FPMR` does not trap (FEAT_FPMR).
+        const EN_FPM = 1 << 23;
+        const _ = !0;
+    }
+}
+
+bitflags! {
     /// `CPTR_EL2` in its layout for `HCR_EL2.E2H` = 1. Arm ARM (DDI 0487), `CPTR_EL2`.
     ///
     /// SVE and SME trap unless their two-bit fields (ZEN, SMEN) say otherwise.
@@ -89,6 +103,10 @@ bitflags! {
     pub struct CptrE2h: u64 {
         /// FP and SIMD do not trap (FPEN).
         const FPEN = 3 << 20;
+        /// SVE does not trap (ZEN).
+        const ZEN = 3 << 16;
+        /// SME does not trap (SMEN).
+        const SMEN = 3 << 24;
         /// Trace registers trap.
         const TTA = 1 << 28;
         /// Activity-monitor registers trap (FEAT_AMUv1).
@@ -137,10 +155,20 @@ bitflags! {
         const TDOSA = 1 << 10;
         /// The debug ROM address traps.
         const TDRA = 1 << 11;
+        /// Whose the profiling buffer is, 0 being EL2's (FEAT_SPE).
+        const E2PB = 3 << 12;
         /// Statistical-profiling registers trap (FEAT_SPE).
         const TPMS = 1 << 14;
+        /// System-PMU registers do not trap (FEAT_SPMU).
+        const EN_SPM = 1 << 15;
         /// Trace-filter registers trap (FEAT_TRF).
         const TTRF = 1 << 19;
+        /// Whose the trace buffer is, 0 being EL2's (FEAT_TRBE).
+        const E2TB = 3 << 24;
+        /// `MDSELR_EL1` does not trap (FEAT_Debugv8p9).
+        const EBWE = 1 << 43;
+        /// `MDSTEPOP_EL1` does not trap (FEAT_STEP2).
+        const EN_STEPOP = 1 << 50;
         const _ = !0;
     }
 }
@@ -193,7 +221,7 @@ macro_rules! format_bits {
 }
 pub(crate) use format_bits;
 
-format_bits!(Hcr Cptr CptrE2h Mdcr Cnthctl);
+format_bits!(Hcr Hcrx Cptr CptrE2h Mdcr Cnthctl);
 
 /// The EL2 words that hold while a guest is loaded; a host's own come back on `put`.
 ///
@@ -235,6 +263,14 @@ pub struct Controls {
     pub hdfgwtr: u64,
     /// `HAFGRTR_EL2`, with FEAT_FGT and FEAT_AMUv1.
     pub hafgrtr: u64,
+    /// `HFGRTR2_EL2`, with FEAT_FGT2.
+    pub hfgrtr2: u64,
+    /// `HFGWTR2_EL2`, with FEAT_FGT2.
+    pub hfgwtr2: u64,
+    /// `HDFGRTR2_EL2`, with FEAT_FGT2.
+    pub hdfgrtr2: u64,
+    /// `HDFGWTR2_EL2`, with FEAT_FGT2.
+    pub hdfgwtr2: u64,
     /// `MPAM2_EL2`, with FEAT_MPAM.
     pub mpam2: u64,
     /// `ICC_SRE_EL2`, with a GICv3 interface.

@@ -256,6 +256,18 @@ impl IchVmcr {
         )
     }
 
+    /// Returns the part of a priority that decides on preemption: the binary point of the group
+    /// cuts off the rest.
+    pub const fn group_priority(self, priority: u8, is_group1: bool) -> u8 {
+        let (point0, point1) = self.binary_points();
+        let low_bits = if is_group1 && !self.shares_binary_point() {
+            point1 as u32
+        } else {
+            point0 as u32 + 1
+        };
+        (priority as u32 >> low_bits << low_bits) as u8
+    }
+
     /// Returns the priority that an interrupt must be above: `ICC_PMR_EL1` (VPMR).
     pub const fn priority_mask(self) -> u8 {
         field(self.0, VMCR::VPMR) as u8

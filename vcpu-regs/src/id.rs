@@ -1,5 +1,9 @@
 //! The ID registers: what a CPU says it has.
 
+mod compare;
+
+pub use compare::IdExcess;
+
 use crate::{MemoryModel, SysReg};
 
 /// The registers of op0 = 3, op1 = 0, CRn = 0 (MIDR_EL1 and every `ID_*`, by CRm and op2), and
@@ -11,36 +15,6 @@ use crate::{MemoryModel, SysReg};
 pub struct IdRegisters {
     words: [[u64; 8]; 8],
     ctr: u64,
-}
-
-/// Which optional parts of the switched state, and of the EL2 controls, a CPU has.
-///
-/// Made by [`IdRegisters::features`], so that none is claimed that the ID registers deny.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-#[repr(align(16))] // copied as a pair of registers, not byte by byte
-pub struct Features {
-    /// What every CPU has.
-    pub always: bool,
-    /// The physical timer of EL1: every CPU has it, and not every guest.
-    pub physical_timer: bool,
-    /// The GIC CPU interface is system registers (`ID_AA64PFR0_EL1.GIC`).
-    pub gicv3: bool,
-    /// Pointer authentication (FEAT_PAuth).
-    pub pauth: bool,
-    /// Error records and virtual SError syndromes (FEAT_RAS).
-    pub ras: bool,
-    /// The scalable matrix extension (FEAT_SME).
-    pub sme: bool,
-    /// `HCRX_EL2` (FEAT_HCX).
-    pub hcx: bool,
-    /// Fine-grained traps (FEAT_FGT).
-    pub fgt: bool,
-    /// Activity monitors (FEAT_AMUv1).
-    pub amu: bool,
-    /// Memory partitioning (FEAT_MPAM).
-    pub mpam: bool,
 }
 
 macro_rules! named {
@@ -123,27 +97,15 @@ impl IdRegisters {
         reg.op0() == 3 && reg.op1() == 0 && reg.crn() == 0 && reg.crm() < 8
     }
 
-    /// Returns the features that decide which registers are switched and which controls exist.
-    pub const fn features(&self) -> Features {
-        Features {
-            always: true,
-            physical_timer: true,
-            gicv3: field(self.pfr0(), 24) != 0,
-            pauth: self.has_pauth(),
-            ras: self.has_ras(),
-            sme: field(self.pfr1(), 24) != 0,
-            hcx: field(self.mmfr1(), 40) != 0,
-            fgt: field(self.mmfr0(), 56) != 0,
-            amu: field(self.pfr0(), 44) != 0,
-            // MPAM; MPAM_frac.
-            mpam: field(self.pfr0(), 40) | field(self.pfr1(), 16) != 0,
-        }
-    }
-
     /// Returns whether pointer authentication is there, by any algorithm (FEAT_PAuth).
     pub const fn has_pauth(&self) -> bool {
         // APA and API; APA3.
         field(self.isar1(), 4) | field(self.isar1(), 8) | field(self.isar2(), 12) != 0
+    }
+
+    /// Returns whether FP and SIMD are there.
+    pub const fn has_fp(&self) -> bool {
+        field(self.pfr0(), 16) != 0xf
     }
 
     /// Returns whether EL0 can be AArch32.
@@ -181,6 +143,12 @@ impl IdRegisters {
         field(self.pfr1(), 8) >= 2
     }
 
+    /// Returns whether `SCXTNUM_EL0` and `SCXTNUM_EL1` are there (FEAT_CSV2_2, FEAT_CSV2_1p2).
+    pub const fn has_scxtnum(&self) -> bool {
+        let (csv2, fraction) = (field(self.pfr0(), 56), field(self.pfr1(), 32));
+        csv2 >= 2 || csv2 == 1 && fraction >= 2
+    }
+
     /// Returns whether stage 2 can force write-back (FEAT_S2FWB).
     pub const fn has_s2fwb(&self) -> bool {
         field(self.mmfr2(), 40) != 0
@@ -193,6 +161,6 @@ impl IdRegisters {
 }
 
 /// Returns the four-bit field at bit `lo`.
-const fn field(word: u64, lo: u32) -> u8 {
+pub(crate) const fn field(word: u64, lo: u32) -> u8 {
     (word >> lo & 0xf) as u8
 }

@@ -77,10 +77,15 @@ macro_rules! groups {
                 }
             }
 
+            /// Returns the switched register with this identity, if it is one.
+            pub fn from_sysreg(sysreg: SysReg) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reg| reg.sysreg() == sysreg)
+            }
+
             /// Returns whether a CPU with `features` has the register.
             pub const fn exists(self, features: Features) -> bool {
                 match self {
-                    $($(Self::$name => features.$feature,)*)*
+                    $($(Self::$name => features.$feature(),)*)*
                 }
             }
 

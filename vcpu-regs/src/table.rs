@@ -67,9 +67,35 @@ macro_rules! switched_registers {
                 vsesr_el2 VSESR_EL2 (3, 4, 5, 2, 3) twin none reset 0
             }
             /// What SME adds that only a fine-grained trap could refuse (FEAT_SME).
-            group SmeThread sme_thread sme {
+            group SmeThread sme_thread untrapped_sme {
                 tpidr2_el0 TPIDR2_EL0 (3, 3, 13, 0, 5) twin none reset 0
                 smpri_el1 SMPRI_EL1 (3, 0, 1, 2, 4) twin none reset 0
+            }
+            /// Context numbers for predictions (FEAT_CSV2_2). A VM has them by grant.
+            group ContextNumbers context_numbers scxtnum {
+                scxtnum_el1 SCXTNUM_EL1 (3, 0, 13, 0, 7) twin (3, 5, 13, 0, 7) reset 0
+                scxtnum_el0 SCXTNUM_EL0 (3, 3, 13, 0, 7) twin none reset 0
+            }
+            /// The second translation-control register (FEAT_TCR2). A VM has it by grant.
+            group Translation2 translation2 tcr2 {
+                tcr2_el1 TCR2_EL1 (3, 0, 2, 0, 3) twin (3, 5, 2, 0, 3) reset 0
+            }
+            /// Permission indirection (FEAT_S1PIE). A VM has it by grant.
+            group Indirection indirection s1pie {
+                pire0_el1 PIRE0_EL1 (3, 0, 10, 2, 2) twin (3, 5, 10, 2, 2) reset 0
+                pir_el1 PIR_EL1 (3, 0, 10, 2, 3) twin (3, 5, 10, 2, 3) reset 0
+            }
+            /// Permission overlays (FEAT_S1POE). A VM has them by grant.
+            group Overlays overlays s1poe {
+                por_el1 POR_EL1 (3, 0, 10, 2, 4) twin (3, 5, 10, 2, 4) reset 0
+                por_el0 POR_EL0 (3, 3, 10, 2, 4) twin none reset 0
+            }
+            /// Allocation tags (FEAT_MTE2). A VM has them by grant.
+            group AllocationTags allocation_tags mte {
+                rgsr_el1 RGSR_EL1 (3, 0, 1, 0, 5) twin none reset 0
+                gcr_el1 GCR_EL1 (3, 0, 1, 0, 6) twin none reset 0
+                tfsr_el1 TFSR_EL1 (3, 0, 5, 6, 0) twin (3, 5, 5, 6, 0) reset 0
+                tfsre0_el1 TFSRE0_EL1 (3, 0, 5, 6, 1) twin none reset 0
             }
         }
     };

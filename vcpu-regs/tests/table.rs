@@ -31,6 +31,17 @@ const ENCODINGS: &[(&str, [u8; 5])] = &[
     ("VSESR_EL2", [3, 4, 5, 2, 3]),
     ("TPIDR2_EL0", [3, 3, 13, 0, 5]),
     ("SMPRI_EL1", [3, 0, 1, 2, 4]),
+    ("SCXTNUM_EL1", [3, 0, 13, 0, 7]),
+    ("SCXTNUM_EL0", [3, 3, 13, 0, 7]),
+    ("TCR2_EL1", [3, 0, 2, 0, 3]),
+    ("PIRE0_EL1", [3, 0, 10, 2, 2]),
+    ("PIR_EL1", [3, 0, 10, 2, 3]),
+    ("POR_EL1", [3, 0, 10, 2, 4]),
+    ("POR_EL0", [3, 3, 10, 2, 4]),
+    ("RGSR_EL1", [3, 0, 1, 0, 5]),
+    ("GCR_EL1", [3, 0, 1, 0, 6]),
+    ("TFSR_EL1", [3, 0, 5, 6, 0]),
+    ("TFSRE0_EL1", [3, 0, 5, 6, 1]),
     ("CNTKCTL_EL1", [3, 0, 14, 1, 0]),
     ("CNTP_CTL_EL0", [3, 3, 14, 2, 1]),
     ("CNTP_CVAL_EL0", [3, 3, 14, 2, 2]),
@@ -119,7 +130,12 @@ fn timer_controls_come_after_their_compare_values() {
 const BROUGHT_BY: &[(&str, u8, u8, u64)] = &[
     ("pauth", 6, 1, 1 << 4),
     ("ras", 4, 0, 1 << 28),
-    ("sme", 4, 1, 1 << 24),
+    ("untrapped_sme", 4, 1, 1 << 24),
+    ("scxtnum", 4, 0, 2 << 56),
+    ("tcr2", 7, 3, 1 << 0),
+    ("s1pie", 7, 3, 1 << 8),
+    ("s1poe", 7, 3, 1 << 16),
+    ("mte", 4, 1, 2 << 8),
 ];
 
 /// What every CPU has, if not every guest.

@@ -139,17 +139,23 @@ fn id_space_ends_at_its_borders() {
 #[test]
 fn features_are_asked_of_their_field() {
     type Question = fn(&IdRegisters) -> bool;
-    let questions: [(Question, u8, u8, u32, u64); 20] = [
+    let questions: [(Question, u8, u8, u32, u64); 26] = [
         (IdRegisters::has_a32_el0, 4, 0, 0, 2),
-        (|ids| ids.features().gicv3, 4, 0, 24, 1),
-        (|ids| ids.features().amu, 4, 0, 44, 1),
-        (|ids| ids.features().mpam, 4, 0, 40, 1),
-        (|ids| ids.features().mpam, 4, 1, 16, 1),
-        (|ids| ids.features().sme, 4, 1, 24, 1),
-        (|ids| ids.features().ras, 4, 0, 28, 1),
-        (|ids| ids.features().pauth, 6, 1, 4, 1),
-        (|ids| ids.features().fgt, 7, 0, 56, 1),
-        (|ids| ids.features().hcx, 7, 1, 40, 1),
+        (|ids| ids.features().gicv3(), 4, 0, 24, 1),
+        (|ids| ids.features().amu(), 4, 0, 44, 1),
+        (|ids| ids.features().mpam(), 4, 0, 40, 1),
+        (|ids| ids.features().mpam(), 4, 1, 16, 1),
+        (|ids| ids.features().untrapped_sme(), 4, 1, 24, 1),
+        (|ids| ids.features().scxtnum(), 4, 0, 56, 2),
+        (|ids| ids.features().tcr2(), 7, 3, 0, 1),
+        (|ids| ids.features().s1pie(), 7, 3, 8, 1),
+        (|ids| ids.features().s1poe(), 7, 3, 16, 1),
+        (|ids| ids.features().mte(), 4, 1, 8, 2),
+        (|ids| ids.features().fgt2(), 7, 0, 56, 2),
+        (|ids| ids.features().ras(), 4, 0, 28, 1),
+        (|ids| ids.features().pauth(), 6, 1, 4, 1),
+        (|ids| ids.features().fgt(), 7, 0, 56, 1),
+        (|ids| ids.features().hcx(), 7, 1, 40, 1),
         (IdRegisters::has_ras, 4, 0, 28, 1),
         (IdRegisters::has_ssbs, 4, 1, 4, 1),
         (IdRegisters::has_mte, 4, 1, 8, 2),
@@ -171,7 +177,7 @@ fn features_are_asked_of_their_field() {
         assert!(!with(least - 1), "({crm}, {op2}) bit {lo}");
     }
     let mut ids = IdRegisters::default();
-    assert!(ids.features().always);
+    assert!(ids.features().always());
     ids.set(ID(5, 0), 5 << 12 | 3 << 20);
     assert_eq!(ids.debug_counts(), (6, 4));
 }

@@ -9,6 +9,7 @@
 mod guest;
 mod host;
 mod interrupts;
+mod ipi;
 mod ours;
 mod peer;
 
@@ -80,6 +81,14 @@ fn main(mut machine: Machine) -> Result<(), Error> {
         report("ours", SWITCH, 2 * rounds, ticks, CALL.loop_cost);
     }
     drop(el2);
+    if is_wanted(ipi::NAME) {
+        let guest = place(&mut machine, ipi::code(), rounds, [0; 2])?;
+        // SAFETY: set up above; `virt` has one CPU here.
+        let lists = unsafe { ipi::Lists::new() };
+        let mut el2 = El2::enable(&lists)?;
+        let ticks = ipi::run(&mut el2, &vms[0], &guest, &host)?;
+        report("ours", ipi::NAME, rounds, ticks, ipi::LOOP_COST);
+    }
     if is_wanted("irq") && host.interrupts() != rounds {
         return Err(Error::Guest("an interrupt was lost"));
     }
@@ -138,14 +147,24 @@ fn stage2s(
     Ok([make(1)?, make(2)?])
 }
 
-/// Puts the guest's code in its RAM.
+/// Puts a workload's code in guest RAM.
 fn load(machine: &mut Machine, workload: &Workload, rounds: u64) -> Result<Guest, Error> {
+    place(machine, (workload.code)(), rounds, workload.operands)
+}
+
+/// Puts code in guest RAM.
+fn place(
+    machine: &mut Machine,
+    code: &[u8],
+    rounds: u64,
+    operands: [u64; 2],
+) -> Result<Guest, Error> {
     let entry = machine.ram.start();
-    machine.ram.load(entry, (workload.code)())?;
+    machine.ram.load(entry, code)?;
     Ok(Guest {
         entry,
         rounds,
-        operands: workload.operands,
+        operands,
     })
 }
 

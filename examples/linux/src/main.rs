@@ -10,11 +10,11 @@ use machine::{
     layout::{GIC_CPU_0, GIC_DISTRIBUTOR, UART_REGISTERS},
     println,
 };
-use vcpu_core::{El2, Exit, ExitOf, Live, Policy, Psci, Vcpu, VcpuConfig, Vm};
-use vcpu_exits::{
-    Access,
-    calls::{PsciCall, PsciError},
+use vcpu_core::{
+    El2, Exit, ExitOf, Firmware, Live, Outcome, Policy, PowerCell, PowerRequest, Vcpu, VcpuConfig,
+    Vm,
 };
+use vcpu_exits::Access;
 use vcpu_hal::Cpu;
 use vcpu_regs::{Gpr, Vmid};
 
@@ -38,6 +38,7 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     }
     let vm = Vm::new(&el2, memory.finish(Vmid::FIRST)?);
 
+    let cpus = [PowerCell::on(0)];
     let config = VcpuConfig {
         mpidr: 0,
         policy: Policy::PASS_THROUGH,
@@ -52,7 +53,9 @@ fn main(mut machine: Machine) -> Result<(), Error> {
         tree
     );
 
-    let end = run(&mut live)?;
+    // One CPU that is on, and no entry for another.
+    let firmware = Firmware::new(&cpus, &[]);
+    let end = run(&mut live, &firmware)?;
     drop(live);
     match end {
         End::Off => println!("vcpu: the guest switched itself off"),
@@ -91,14 +94,19 @@ enum End {
 }
 
 /// Runs the guest until it is done with the machine.
-fn run<C: Cpu>(live: &mut Live<'_, '_, SingleCpu, C>) -> Result<End, Error> {
+fn run<C: Cpu>(
+    live: &mut Live<'_, '_, SingleCpu, C>,
+    firmware: &Firmware<'_>,
+) -> Result<End, Error> {
     let mut last_fault = None;
     loop {
         match live.run() {
-            Exit::Psci(psci) => match psci.call {
-                PsciCall::SystemOff => return Ok(End::Off),
-                PsciCall::SystemReset => return Ok(End::Reset),
-                _ => power(live, psci),
+            Exit::Psci(psci) => match live.serve(psci, firmware) {
+                Outcome::Power(PowerRequest::SystemOff) => return Ok(End::Off),
+                Outcome::Power(PowerRequest::SystemReset(_)) => return Ok(End::Reset),
+                // It owns the timers and the interrupts: running on, it finds what wakes it. And
+                // a last CPU that switched itself off would not come back.
+                _ => {}
             },
             Exit::Fault(fault) => {
                 let pc = live.pc();
@@ -121,19 +129,4 @@ fn run<C: Cpu>(live: &mut Live<'_, '_, SingleCpu, C>) -> Result<End, Error> {
             }
         }
     }
-}
-
-/// Answers for a machine of one CPU, affinity 0, that is on.
-fn power<C: Cpu>(live: &mut Live<'_, '_, SingleCpu, C>, psci: Psci) {
-    let answer = match psci.call {
-        PsciCall::CpuOn { target: 0, .. } => PsciError::AlreadyOn.as_x0(),
-        PsciCall::AffinityInfo { target: 0, .. } => 0,
-        PsciCall::CpuOn { .. } | PsciCall::AffinityInfo { .. } => {
-            PsciError::InvalidParameters.as_x0()
-        }
-        PsciCall::CpuSuspend { .. } => 0, // a standby state that wakes at once
-        PsciCall::CpuOff => PsciError::Denied.as_x0(), // nothing could switch it on again
-        _ => return live.reflect::<()>(Exit::Psci(psci)),
-    };
-    live.complete(psci, answer);
 }

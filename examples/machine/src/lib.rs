@@ -21,27 +21,35 @@
 
 #![no_std]
 
+extern crate alloc;
+
 use core::arch::asm;
 
 mod boot;
 pub mod console;
+mod cpus;
 mod critical;
 mod error;
 mod fatal;
 mod frames;
+mod gic;
 mod guest;
 mod guest_tree;
+mod heap;
 mod host;
 pub mod layout;
 pub mod log;
 mod power;
 mod ram;
 mod random;
+mod timer;
 mod tree;
 mod vhe;
+pub mod vmm;
 
 pub use error::Error;
 pub use frames::Frames;
+pub use gic::Gic;
 pub use guest::GuestMemory;
 pub use guest_tree::{GuestTree, TreeError};
 pub use host::SingleCpu;
@@ -135,6 +143,8 @@ impl<E: defmt::Format> Outcome for Result<(), E> {
 #[doc(hidden)]
 pub unsafe fn start<O: Outcome>(main: fn(Machine) -> O) -> ! {
     console::enable();
+    // SAFETY: we are called once, and nothing was allocated yet.
+    unsafe { heap::enable() };
     // SAFETY: an SError that is the host's has its handler; taking it breaks no invariant of Rust.
     unsafe { asm!("msr daifclr, #4", options(nostack)) };
     // SAFETY: we are called once.

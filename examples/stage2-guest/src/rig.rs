@@ -66,7 +66,7 @@ impl Rig {
     pub fn new(cpu: El2Cpu, code: u64) -> Self {
         let host = Hcr::from_bits_retain(HCR_EL2.get()) - Hcr::TGE;
         let guest = host | Hcr::VM | Hcr::RW | Hcr::AMO | Hcr::IMO | Hcr::FMO | Hcr::TWI;
-        let hcr = HcrSwitch { guest, host: guest };
+        let hcr = HcrSwitch::new(guest, guest);
         HCR_EL2.set(guest.bits());
         SCTLR_EL1.set(SCTLR);
         barrier::isb(barrier::SY);

@@ -10,19 +10,22 @@ mod host;
 use aarch64_cpu::registers::{DAIF, Readable, VBAR_EL2, Writeable};
 use guest::{FP, HOLE, PIECES, POINTER, Piece};
 use machine::{Error, GuestMemory, Machine, SingleCpu, println};
-use vcpu_core::{El2, Exit, ExitOf, Live, Policy, Vcpu, VcpuConfig, Vm};
+use vcpu_core::{El2, Exit, ExitOf, Live, Policy, Vcpu, VcpuConfig, Vm, Vmids};
 use vcpu_hal::Cpu;
-use vcpu_regs::{Gpr, Pstate, SwitchedReg, Vmid};
+use vcpu_regs::{Gpr, Pstate, SwitchedReg};
 
 machine::main!(main);
 
 static HOST: SingleCpu = SingleCpu::new();
+static VMIDS: Option<Vmids> = Vmids::new(8);
 
 /// Guest code lies this far apart.
 const STRIDE: u64 = 0x1000;
 
 fn main(mut machine: Machine) -> Result<(), Error> {
-    let mut el2 = El2::enable(&HOST)?;
+    let vmids = VMIDS.as_ref().ok_or(Error::Guest("too few VMIDs"))?;
+    // SAFETY: the only CPU, and no stage 2 of this program has a VMID of its own.
+    let mut el2 = unsafe { El2::enable(&HOST)?.with_vmids(vmids) };
     let start = machine.ram.start();
     let codes = PIECES.iter().map(|piece| piece.code).chain([FP]);
     for (at, code) in (start..).step_by(STRIDE as usize).zip(codes) {
@@ -30,7 +33,8 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     }
     let mut memory = GuestMemory::new(el2.ids(), machine.frames, &machine.ram)?;
     memory.map_ram(start..machine.ram.end())?;
-    let vm = Vm::new(&el2, memory.finish(Vmid::FIRST)?);
+    let stage2 = memory.finish_unnumbered()?;
+    let vm = Vm::new(&el2, stage2);
 
     let before = host::controls();
     let mut check = Check::default();
@@ -48,8 +52,20 @@ fn main(mut machine: Machine) -> Result<(), Error> {
         println!("{}: {} words", piece.name, check.take());
     }
     let entry = start + PIECES.len() as u64 * STRIDE;
-    fp(&mut check, &mut el2, &vm, entry)?;
+    let other = Vm::new(&el2, stage2);
+    let mut guests = [0, 1].map(|_| Vcpu::new(&VcpuConfig::default()));
+    fp(&mut check, &mut guests, &mut el2, [&vm, &other], entry)?;
     println!("FP: {} words", check.take());
+    let mut turns = el2.take_turns();
+    // The second time, all that could be prepared is.
+    for _ in 0..2 {
+        fp(&mut check, &mut guests, &mut turns, [&vm, &other], entry)?;
+    }
+    drop(turns);
+    for ((name, before), (_, after)) in before.iter().zip(host::controls()) {
+        check.equal(name, after, *before);
+    }
+    println!("FP in turns: {} words", check.take());
     switched(&mut check, &mut el2, &vm)?;
     println!("switched registers: {} words", check.take());
 
@@ -190,40 +206,46 @@ fn live_code(piece: &Piece) -> u64 {
     (piece.code)().len() as u64 + past
 }
 
-/// Q0 to Q31, FPCR and FPSR: into the guest, inverted there, and back.
+/// Q0 to Q31, FPCR and FPSR of two guests: into the guest, inverted there, and back.
 fn fp<C: Cpu>(
     check: &mut Check,
+    guests: &mut [Vcpu<SingleCpu>; 2],
     el2: &mut El2<'_, SingleCpu, C>,
-    vm: &Vm,
+    vms: [&Vm; 2],
     entry: u64,
 ) -> Result<(), Error> {
     /// RMode, FZ and DN; QC and the cumulative flags.
     const FPCR: [u64; 2] = [0x0340_0000, 0x0080_0000];
     const FPSR: [u64; 2] = [0x0800_0009, 0x0000_0016];
-    let mut vcpu = Vcpu::new(&VcpuConfig::default());
-    let given = |n: usize| u128::from(pattern(1, n)) << 64 | u128::from(pattern(2, n));
-    vcpu.fp_mut().q = core::array::from_fn(given);
-    (vcpu.fp_mut().fpcr, vcpu.fp_mut().fpsr) = (FPCR[0], FPSR[0]);
-    vcpu.set_sysreg(SwitchedReg::CPACR_EL1, 3 << 20);
-    vcpu.set_reg(Gpr::X2, FPCR[1]);
-    vcpu.set_reg(Gpr::X3, FPSR[1]);
-    vcpu.set_pc(entry);
-    let mut live = vcpu.load(el2, vm)?;
-    let exit = live.run();
-    if !matches!(exit, Exit::Hypercall(_)) {
-        check.lost += 1;
-        println!("LOST: another exit: {exit}");
+    let given = |guest: u64, n: usize| {
+        u128::from(pattern(1 + guest, n)) << 64 | u128::from(pattern(3 + guest, n))
+    };
+    for ((guest, vcpu), vm) in (0..).zip(guests.iter_mut()).zip(vms) {
+        vcpu.fp_mut().q = core::array::from_fn(|n| given(guest, n));
+        (vcpu.fp_mut().fpcr, vcpu.fp_mut().fpsr) = (FPCR[0], FPSR[0]);
+        vcpu.set_sysreg(SwitchedReg::CPACR_EL1, 3 << 20);
+        vcpu.set_reg(Gpr::X2, FPCR[1]);
+        vcpu.set_reg(Gpr::X3, FPSR[1]);
+        vcpu.set_pc(entry);
+        // A stay without FP first: what its TLB may hold is settled then.
+        drop(vcpu.load(el2, vm)?);
+        let mut live = vcpu.load(el2, vm)?;
+        let exit = live.run();
+        if !matches!(exit, Exit::Hypercall(_)) {
+            check.lost += 1;
+            println!("LOST: another exit: {exit}");
+        }
     }
-    drop(live);
-    // Another one in between, with registers of its own.
-    drop(Vcpu::new(&VcpuConfig::default()).load(el2, vm)?);
-    check.equal("FPCR in the guest", vcpu.reg(Gpr::X0), FPCR[0]);
-    check.equal("FPSR in the guest", vcpu.reg(Gpr::X1), FPSR[0]);
-    check.equal("FPCR", vcpu.fp().fpcr, FPCR[1]);
-    check.equal("FPSR", vcpu.fp().fpsr, FPSR[1]);
-    for (n, q) in vcpu.fp().q.into_iter().enumerate() {
-        check.equal("Q, low", q as u64, !given(n) as u64);
-        check.equal("Q, high", (q >> 64) as u64, (!given(n) >> 64) as u64);
+    for (guest, vcpu) in (0..).zip(guests) {
+        check.equal("FPCR in the guest", vcpu.reg(Gpr::X0), FPCR[0]);
+        check.equal("FPSR in the guest", vcpu.reg(Gpr::X1), FPSR[0]);
+        check.equal("FPCR", vcpu.fp().fpcr, FPCR[1]);
+        check.equal("FPSR", vcpu.fp().fpsr, FPSR[1]);
+        for (n, q) in vcpu.fp().q.into_iter().enumerate() {
+            let given = given(guest, n);
+            check.equal("Q, low", q as u64, !given as u64);
+            check.equal("Q, high", (q >> 64) as u64, (!given >> 64) as u64);
+        }
     }
     Ok(())
 }

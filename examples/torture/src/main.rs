@@ -1,7 +1,7 @@
 //! Executes random words at EL1 and EL0 in random states, and holds the host to its own: no panic,
 //! no hang, no word of its memory or registers lost.
 //!
-//! `-append "seed=… instructions=… round=…"` chooses what, how much, and where to begin. Code and state
+//! `-append "seed=… instructions=… guests=… round=…"` chooses what, how much, and where to begin. Code and state
 //! of a round follow from the two numbers; what the timer interrupts does not. (Under `-icount` the
 //! timer would stand still while a guest faults on the fetch of its own vector.)
 
@@ -29,8 +29,6 @@ static HOST: SingleCpu = SingleCpu::new();
 
 /// Exits that a guest gets before it is given other code and another state.
 const EXITS: u64 = 96;
-/// Instructions for which there is to be a guest of its own.
-const PER_ROUND: u64 = 500;
 /// What an interrupt counts for, of those: a guest that makes none is stuck sooner.
 const INTERRUPT: u64 = 16;
 /// The host's own data that must stay: as much as the code that the guest has.
@@ -42,7 +40,7 @@ fn main(mut machine: Machine) -> Result<(), Error> {
         Some(text) => text.parse().map_err(|_| Error::Guest("that is no number")),
     };
     let (seed, wanted): (u64, u64) = (number("seed=", 1)?, number("instructions=", 100_000)?);
-    let first = number("round=", 0)?;
+    let (guests, first) = (number("guests=", 200)?, number("round=", 0)?);
     println!("seed {seed}, {wanted} instructions");
 
     // SAFETY: nothing else in this program uses the interrupt controller.
@@ -77,7 +75,7 @@ fn main(mut machine: Machine) -> Result<(), Error> {
             println!("round {round}, {} instructions", tally.instructions());
         }
         tally.rounds += 1;
-        if tally.instructions() >= wanted && tally.rounds >= wanted / PER_ROUND {
+        if tally.instructions() >= wanted && tally.rounds >= guests {
             break;
         }
     }

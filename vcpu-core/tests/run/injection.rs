@@ -1,9 +1,9 @@
 //! Exceptions that the guest takes at EL1: its PSTATE, its vector, and when.
 
-use vcpu_core::Exit;
+use vcpu_core::{El2, Exit, Vm};
 use vcpu_exits::SError;
-use vcpu_hal::{Cause, ExitWords, fake::Step};
-use vcpu_regs::{Esr, IdRegisters, Pstate, SwitchedReg};
+use vcpu_hal::{Cause, ExitWords, fake::Step, inject::HcrLine, irq::LeavePending};
+use vcpu_regs::{Esr, Hcr, IdRegisters, Pstate, SwitchedReg};
 
 use crate::rig::*;
 
@@ -124,70 +124,64 @@ fn serror() -> Step<'static> {
     }
 }
 
+/// HCR_EL2.VSE delivers it; VSESR_EL2 has what the guest's ESR_EL1 will say.
 #[test]
-fn serror_is_taken_where_it_is_not_masked() {
-    for (pstate, vector) in [
-        (EL1T, 0x180),
-        (EL1H, 0x380),
-        (EL0, 0x580),
-        (A32, 0x780),
-        (EL1H | DAIF & !(1 << 8), 0x380), // A alone counts
-    ] {
-        Guest::at(pstate).play(&[serror()], |live, _| {
-            let exit = live.run();
-            live.reflect(exit);
-            assert_eq!(live.pc(), vector);
-            assert_eq!(live.sysreg(SwitchedReg::ESR_EL1), SERROR);
-            assert_eq!(live.sysreg(SwitchedReg::ELR_EL1), PC);
-            assert_eq!(live.sysreg(SwitchedReg::SPSR_EL1), pstate);
-            assert_eq!(live.pstate().bits() & DAIF, DAIF);
-        });
-    }
-}
-
-#[test]
-fn serror_waits_for_the_mask() {
+fn serror_is_pending_until_the_guest_unmasks_it() {
     const MASKED: u64 = EL1H | 1 << 8;
-    let unmask = |frame: &mut vcpu_regs::GuestFrame| {
-        frame.pstate = EL1T;
-        frame.pc = PC + 0x40;
-    };
-    let entered = |frame: &mut vcpu_regs::GuestFrame| {
-        assert_eq!(frame.pc, 0x180, "not delivered before the entry");
-        assert_eq!(frame.pstate, EL1H | DAIF);
-    };
+    let unmask = |frame: &mut vcpu_regs::GuestFrame| frame.pstate = EL1H;
     let script = [
         serror(),
         Step::synchronous(WFI),
         after(&unmask, WFI),
-        after(&entered, WFI),
+        Step::synchronous(WFI),
         Step::synchronous(WFI),
     ];
-    Guest::at(MASKED).play(&script, |live, _| {
+    Guest::at(MASKED).play(&script, |live, watched| {
+        let pending = |live: &mut Running<'_, '_, '_>| {
+            let _ = live.run();
+            watched.cpu.hcr_in_guest.get().contains(Hcr::VSE)
+        };
+        assert!(!live.serror_pending());
         let exit = live.run();
         live.reflect(exit);
-        assert_eq!(live.pc(), PC, "masked");
-        let _ = live.run();
-        assert_eq!(live.pc(), PC, "still masked");
-        let _ = live.run();
-        assert_eq!(live.pc(), PC + 0x40);
-        let _ = live.run();
-        assert_eq!(live.sysreg(SwitchedReg::ESR_EL1), SERROR);
-        assert_eq!(live.sysreg(SwitchedReg::ELR_EL1), PC + 0x40);
-        assert_eq!(live.sysreg(SwitchedReg::SPSR_EL1), EL1T);
-        // Once.
-        live.set_pc(PC);
-        live.set_pstate(Pstate::from_bits_retain(EL1H));
-        let _ = live.run();
-        assert_eq!(live.pc(), PC);
+        assert!(live.serror_pending());
+        assert_eq!(live.sysreg(SwitchedReg::VSESR_EL2), 1 << 24 | 0x1234);
+        assert_eq!(live.pc(), PC, "nothing of the guest's has changed");
+        assert!(pending(live), "masked");
+        assert!(pending(live));
+        assert!(live.serror_pending(), "it unmasked, and left at once");
+        // Taken on the way in, and once only.
+        assert!(pending(live));
+        assert!(!live.serror_pending());
+        assert!(!pending(live));
     });
 }
 
+/// It waits with the vCPU, and for no other.
 #[test]
-fn serror_of_the_host_is_a_value() {
-    Guest::default().play(&[], |live, _| {
-        let serror = SError::decode(Esr(SERROR));
-        live.inject_serror(serror);
-        assert_eq!(live.sysreg(SwitchedReg::ESR_EL1), SERROR);
-    });
+fn pending_serror_moves_with_its_vcpu() {
+    let guest = Guest::at(EL1H | 1 << 8);
+    let script = [Step::synchronous(WFI); 5];
+    let cpu = guest.cpu(&script);
+    let log = Default::default();
+    let watched = Watched {
+        cpu: &cpu,
+        log: &log,
+    };
+    let host = Plain::new(HcrLine, LeavePending);
+    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    let vms = [1, 2].map(|vmid| Vm::new(&el2, stage2(vmid)));
+    let (mut a, mut b) = (guest.vcpu(), guest.vcpu());
+    a.inject_serror(SError::decode(Esr(SERROR)));
+    let mut turns = el2.take_turns();
+    for _ in 0..2 {
+        let _ = a.load(&mut turns, &vms[0]).unwrap().run();
+        assert!(cpu.hcr_in_guest.get().contains(Hcr::VSE));
+        let _ = b.load(&mut turns, &vms[1]).unwrap().run();
+        assert!(!cpu.hcr_in_guest.get().contains(Hcr::VSE));
+        assert!(a.serror_pending() && !b.serror_pending());
+    }
+    a.set_pstate(Pstate::from_bits_retain(EL1H));
+    let _ = a.load(&mut turns, &vms[0]).unwrap().run();
+    assert!(!a.serror_pending());
 }

@@ -1,6 +1,6 @@
 //! What moves onto the CPU with `load`, and back with `put`.
 
-use vcpu_core::{El2, Vm};
+use vcpu_core::{El2, Extensions, Vm};
 use vcpu_hal::{fake::Step, inject::HcrLine, irq::LeavePending};
 use vcpu_regs::{FpState, Gpr, SwitchedReg, SwitchedState};
 
@@ -31,7 +31,7 @@ fn fill(salt: u64, mut set: impl FnMut(SwitchedReg, u64)) {
 
 #[test]
 fn every_register_goes_there_and_comes_back() {
-    let guest = Guest::eager();
+    let guest = Guest::granted();
     let script = [Step::synchronous(WFI)];
     let cpu = guest.cpu(&script);
     let log = Default::default();
@@ -41,7 +41,7 @@ fn every_register_goes_there_and_comes_back() {
     };
     let host = Plain::new(HcrLine, LeavePending);
     let mut el2 = El2::enable_on(watched, &host).unwrap();
-    let vm = Vm::new(&el2, stage2(1));
+    let vm = Vm::with(&el2, stage2(1), guest.extensions);
     let mut vcpu = guest.vcpu();
     fill(1, |reg, value| vcpu.set_sysreg(reg, value));
     *vcpu.fp_mut() = fp(1);
@@ -85,10 +85,51 @@ fn every_register_goes_there_and_comes_back() {
 
 #[test]
 fn live_reads_and_writes_the_hardware() {
-    Guest::eager().play(&[], |live, watched| {
+    Guest::granted().play(&[], |live, watched| {
         fill(3, |reg, value| {
             live.set_sysreg(reg, value);
             assert_eq!(watched.cpu.switched.borrow().get(reg), value);
+        });
+    });
+}
+
+/// What a VM is not granted stays with the vCPU, and with the hardware: it costs nothing.
+#[test]
+fn what_is_not_granted_does_not_move() {
+    let guest = Guest {
+        extensions: Extensions::empty(),
+        ..Guest::granted()
+    };
+    let by_grant = |reg: SwitchedReg| {
+        let shown = vcpu_core::guest_ids(&guest.ids, 40, Extensions::empty());
+        let features = guest.ids.features();
+        reg.exists(features) && !reg.exists(features.granted(shown.features()))
+    };
+    let names: Vec<_> = SwitchedReg::ALL
+        .iter()
+        .filter(|&&reg| by_grant(reg))
+        .map(|reg| reg.name())
+        .collect();
+    let expected = [
+        "SCXTNUM_EL1",
+        "SCXTNUM_EL0",
+        "TCR2_EL1",
+        "PIRE0_EL1",
+        "PIR_EL1",
+        "POR_EL1",
+        "POR_EL0",
+        "RGSR_EL1",
+        "GCR_EL1",
+        "TFSR_EL1",
+        "TFSRE0_EL1",
+    ];
+    assert_eq!(names, expected);
+    guest.play(&[], |live, watched| {
+        fill(5, |reg, value| live.set_sysreg(reg, value));
+        fill(5, |reg, value| {
+            let held = watched.cpu.switched.borrow().get(reg);
+            assert_eq!(held == value, !by_grant(reg), "{reg:?}");
+            assert_eq!(live.sysreg(reg), value, "{reg:?}");
         });
     });
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use vcpu_core::{El2, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
+use vcpu_core::{El2, Extensions, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
     Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
@@ -11,8 +11,9 @@ use vcpu_hal::{
     percpu::MpidrTable,
 };
 use vcpu_regs::{
-    Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IdRegisters,
-    Intid, InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
+    At, Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg,
+    IdRegisters, Intid, InvalidateStep, Mdcr, Pa, Par, Pstate, SwitchedReg, SwitchedState, SysReg,
+    Va, Vmid,
 };
 use vcpu_stage2::{Geometry, Options, Request, Stage2};
 
@@ -34,6 +35,7 @@ pub enum Event {
     Acknowledge,
     End(Intid),
     Deactivate(Intid),
+    WriteIch(IchReg, u64),
 }
 
 /// A scripted CPU that writes down what is done to it, and refuses what hardware would refuse.
@@ -106,6 +108,14 @@ unsafe impl Cpu for Watched<'_> {
         self.cpu.vectors()
     }
 
+    fn pstate(&self) -> Pstate {
+        self.cpu.pstate()
+    }
+    unsafe fn set_pstate(&self, pstate: Pstate) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_pstate(pstate) }
+    }
+
     fn mask_interrupts(&self) -> Daif {
         self.log(Event::Mask);
         self.cpu.mask_interrupts()
@@ -122,7 +132,7 @@ unsafe impl Cpu for Watched<'_> {
             frame.pstate
         );
         self.log(Event::Enter(Controls {
-            hcr: hcr.guest,
+            hcr: hcr.guest() | self.cpu.controls.get().hcr & Hcr::VSE,
             ..self.cpu.controls.get()
         }));
         // SAFETY: values only.
@@ -143,6 +153,14 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.set_guest(controls) };
         self.log(Event::Controls(self.cpu.controls.get()));
+    }
+    unsafe fn virtual_serror(&self) -> bool {
+        // SAFETY: values only.
+        unsafe { self.cpu.virtual_serror() }
+    }
+    unsafe fn set_virtual_serror(&self, pending: bool) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_virtual_serror(pending) };
     }
     unsafe fn set_cptr(&self, cptr: Cptr) {
         // SAFETY: values only.
@@ -197,11 +215,28 @@ unsafe impl Cpu for Watched<'_> {
     }
     unsafe fn invalidate(&self, step: InvalidateStep) {
         let hcr = self.cpu.controls.get().hcr;
-        assert!(hcr.contains(Hcr::VM), "no guest's VMID is in force");
-        assert!(!hcr.contains(Hcr::E2H | Hcr::TGE), "the host's TLB");
+        use InvalidateStep::{DsbIsh, DsbIshst, DsbNsh, DsbNshst, Isb};
+        let is_barrier = matches!(step, DsbIsh | DsbIshst | DsbNsh | DsbNshst | Isb);
+        assert!(
+            is_barrier || hcr.contains(Hcr::VM),
+            "no guest's VMID is in force"
+        );
+        assert!(
+            is_barrier || !hcr.contains(Hcr::E2H | Hcr::TGE),
+            "the host's TLB"
+        );
         self.log(Event::Invalidate(step));
         // SAFETY: values only.
         unsafe { self.cpu.invalidate(step) }
+    }
+    unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
+        // SAFETY: values only.
+        unsafe { self.cpu.firmware_call(x) }
+    }
+
+    unsafe fn translate(&self, va: Va, at: At) -> Par {
+        // SAFETY: values only.
+        unsafe { self.cpu.translate(va, at) }
     }
     unsafe fn gic_acknowledge(&self) -> Intid {
         self.log(Event::Acknowledge);
@@ -213,6 +248,15 @@ unsafe impl Cpu for Watched<'_> {
     }
     unsafe fn gic_deactivate(&self, intid: Intid) {
         self.log(Event::Deactivate(intid));
+    }
+    unsafe fn read_ich(&self, reg: IchReg) -> u64 {
+        // SAFETY: values only.
+        unsafe { self.cpu.read_ich(reg) }
+    }
+    unsafe fn write_ich(&self, reg: IchReg, value: u64) {
+        self.log(Event::WriteIch(reg, value));
+        // SAFETY: values only.
+        unsafe { self.cpu.write_ich(reg, value) }
     }
 }
 
@@ -347,6 +391,10 @@ pub fn host_controls() -> Controls {
         hdfgrtr: 0x5_0000,
         hdfgwtr: 0x6_0000,
         hafgrtr: 0x7_0000,
+        hfgrtr2: 0x9_0000,
+        hfgwtr2: 0xa_0000,
+        hdfgrtr2: 0xb_0000,
+        hdfgwtr2: 0xc_0000,
         mpam2: 0x8_0000,
     }
 }
@@ -355,9 +403,12 @@ pub fn host_controls() -> Controls {
 pub struct Guest {
     pub ids: IdRegisters,
     pub policy: Policy,
+    pub extensions: Extensions,
     pub pstate: u64,
     pub daif: u64,
     pub host: Controls,
+    /// What its physical counter lags behind.
+    pub physical_offset: u64,
 }
 
 impl Default for Guest {
@@ -365,9 +416,11 @@ impl Default for Guest {
         Self {
             ids: some_ids(),
             policy: Policy::default(),
+            extensions: Extensions::empty(),
             pstate: EL1H,
             daif: 0,
             host: host_controls(),
+            physical_offset: 0,
         }
     }
 }
@@ -390,6 +443,20 @@ impl Guest {
         Self {
             policy,
             ..Self::default()
+        }
+    }
+
+    /// Is granted all there is, on a CPU that has it.
+    pub fn granted() -> Self {
+        let mut ids = some_ids();
+        ids.set_pfr0(ids.pfr0() | 2 << 56); // CSV2
+        ids.set_pfr1(ids.pfr1() | 2 << 8); // MTE
+        ids.set_mmfr1(ids.mmfr1() | 1 << 40); // HCX
+        ids.set_mmfr3(1 << 16 | 1 << 8 | 1); // S1POE, S1PIE, TCRX
+        Self {
+            ids,
+            extensions: Extensions::all(),
+            ..Self::eager()
         }
     }
 
@@ -422,7 +489,8 @@ impl Guest {
             log: &log,
         };
         let mut el2 = El2::enable_on(watched, host).unwrap();
-        let vm = Vm::new(&el2, stage2(1));
+        let vm =
+            Vm::with(&el2, stage2(1), self.extensions).with_physical_offset(self.physical_offset);
         let mut vcpu = self.vcpu();
         let mut live = vcpu.load(&mut el2, &vm).unwrap();
         test(&mut live, watched);

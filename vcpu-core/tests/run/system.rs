@@ -15,8 +15,9 @@ const OSLAR_EL1: SysReg = SysReg::new(2, 0, 1, 0, 4);
 const OSDLR_EL1: SysReg = SysReg::new(2, 0, 1, 3, 4);
 const DBGPRCR_EL1: SysReg = SysReg::new(2, 0, 1, 4, 4);
 const MDRAR_EL1: SysReg = SysReg::new(2, 0, 1, 0, 0);
+const CNTPCT_EL0: SysReg = SysReg::new(3, 3, 14, 0, 1);
+const CNTPCTSS_EL0: SysReg = SysReg::new(3, 3, 14, 0, 5);
 const MIDR_EL1: SysReg = SysReg::new(3, 0, 0, 0, 0);
-const CNTP_CTL_EL0: SysReg = SysReg::new(3, 3, 14, 2, 1);
 
 #[test]
 fn read_fills_its_register() {
@@ -111,7 +112,8 @@ fn what_the_guest_has_not_got_is_undefined() {
     for (reg, is_read) in [
         (PMCR_EL0, true),
         (PMCR_EL0, false),
-        (CNTP_CTL_EL0, true),
+        (CNTPCT_EL0, false), // read-only
+        (CNTPCTSS_EL0, true),
         (MIDR_EL1, false), // read-only
         (OSLSR_EL1, false),
         (AIDR_EL1, false),

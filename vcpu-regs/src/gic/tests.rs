@@ -49,6 +49,13 @@ fn vmcr_by_its_fields() {
     assert!(vmcr.splits_end() && !vmcr.shares_binary_point());
     assert_eq!(vmcr.binary_points(), (2, 3));
     assert_eq!(vmcr.priority_mask(), 0xf0);
+    // Group priority is bits 7:3 with ICC_BPR0_EL1 = 2, and with ICC_BPR1_EL1 = 3.
+    assert_eq!(vmcr.group_priority(0xff, false), 0xf8);
+    assert_eq!(vmcr.group_priority(0xff, true), 0xf8);
+    let no_preemption = IchVmcr(7 << 21 | 7 << 18);
+    assert_eq!(no_preemption.group_priority(0xff, false), 0);
+    assert_eq!(no_preemption.group_priority(0xff, true), 0x80);
+    assert_eq!(IchVmcr(7 << 21 | 1 << 4).group_priority(0xff, true), 0);
 }
 
 #[test]
