@@ -11,11 +11,11 @@ use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
     Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
-    Intid, InvalidateStep, Pstate, SwitchedReg, SwitchedState, SysReg,
+    Intid, InvalidateStep, Pstate, SveState, SwitchedReg, SwitchedState, SysReg, VectorLengths,
 };
 
 use crate::{
-    controls, debug, firmware, fp, ich, pstate, switch, switched,
+    controls, debug, firmware, fp, ich, pstate, sve, switch, switched,
     sysreg::{mrs, msr},
     tlb,
 };
@@ -193,6 +193,44 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn load_fp(&self, state: &FpState) {
         // SAFETY: the same contract; `state` is borrowed for the call.
         unsafe { fp::load(state) }
+    }
+
+    unsafe fn vector_lengths(&self) -> VectorLengths {
+        let cptr = Cptr::from_bits_retain(CPTR_EL2.get());
+        let open = cptr
+            .with_fp_trap(false, self.e2h)
+            .with_sve_trap(false, self.e2h);
+        // SAFETY: the same contract: the CPU has SVE, and it does not trap meanwhile.
+        unsafe {
+            self.set_cptr(open);
+            let zcr = sve::zcr_el2();
+            let lengths = VectorLengths::probe(|steps| {
+                sve::set_zcr_el2(u64::from(steps) - 1);
+                sve::vector_bytes() * 8
+            });
+            sve::set_zcr_el2(zcr);
+            self.set_cptr(cptr);
+            lengths
+        }
+    }
+
+    unsafe fn replace_zcr(&self, zcr: u64) -> u64 {
+        // SAFETY: the same contract.
+        unsafe {
+            let before = sve::zcr_el2();
+            sve::set_zcr_el2(zcr);
+            before
+        }
+    }
+
+    unsafe fn save_sve(&self, state: &mut SveState) {
+        // SAFETY: the same contract; `state` is borrowed for the call.
+        unsafe { sve::save(state) }
+    }
+
+    unsafe fn load_sve(&self, state: &SveState) {
+        // SAFETY: the same contract; `state` is borrowed for the call.
+        unsafe { sve::load(state) }
     }
 
     unsafe fn save_debug(&self, state: &mut DebugState, counts: (u8, u8)) {

@@ -25,6 +25,7 @@ mod residency;
 mod timers;
 mod turns;
 mod vcpu;
+mod vectors;
 mod vm;
 mod words;
 

@@ -23,6 +23,7 @@ mod narrow;
 mod power;
 mod residency;
 mod served;
+mod sve;
 mod system;
 mod timers;
 mod translations;
