@@ -10,14 +10,15 @@ use aarch64_cpu::{
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
-    Intid, InvalidateStep, Pstate, SveState, SwitchedReg, SwitchedState, SysReg, VectorLengths,
+    At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
+    Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState, SysReg, Va,
+    VectorLengths,
 };
 
 use crate::{
     controls, debug, firmware, fp, ich, pstate, sve, switch, switched,
     sysreg::{mrs, msr},
-    tlb,
+    tlb, translate,
 };
 
 /// `SCTLR_EL2`: EnIA, EnIB, EnDA, EnDB.
@@ -263,6 +264,11 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
         // SAFETY: the same contract.
         unsafe { firmware::call(x) }
+    }
+
+    unsafe fn translate(&self, va: Va, at: At) -> Par {
+        // SAFETY: the same contract.
+        unsafe { translate::execute(va, at) }
     }
 
     unsafe fn gic_acknowledge(&self) -> Intid {

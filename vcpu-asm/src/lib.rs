@@ -23,5 +23,6 @@ mod switch;
 mod switched;
 mod sysreg;
 mod tlb;
+mod translate;
 
 pub use cpu::El2Cpu;

@@ -7,9 +7,9 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre, IchReg, IchVtr,
-    IdRegisters, Intid, InvalidateStep, Pstate, SveState, SwitchedReg, SwitchedState,
-    VectorLengths,
+    At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre, IchReg,
+    IchVtr, IdRegisters, Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState,
+    Va, VectorLengths,
 };
 
 use crate::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
@@ -91,6 +91,8 @@ pub struct ScriptedCpu<'s> {
     pub firmware_call: Cell<Option<[u64; 18]>>,
     /// What firmware makes of arguments; it answers NOT_SUPPORTED to begin with.
     pub firmware: Cell<fn(&mut [u64; 18])>,
+    /// What the hardware answers to an `AT`; that nothing is mapped, to begin with.
+    pub translation: Cell<&'s dyn Fn(Va, At) -> Par>,
     /// The INTID that the next acknowledge returns; 1023 is none.
     pub pending: Cell<Intid>,
     /// The registers of the virtual CPU interface; `ICH_VTR_EL2` says there are four list registers
@@ -158,6 +160,9 @@ const PSTATE_A: u64 = 1 << 8;
 /// D, A, I and F.
 const ALL_MASKED: u64 = 0x3c0;
 
+/// F, and a translation fault of stage 1 at level 0.
+const NOT_MAPPED: Par = Par::from_bits(0b00_0100 << 1 | 1);
+
 impl<'s> ScriptedCpu<'s> {
     /// Where the host's vectors are: `VBAR_EL2`.
     pub const VECTORS: u64 = 0x4020_0800;
@@ -188,6 +193,7 @@ impl<'s> ScriptedCpu<'s> {
             invalidations: Cell::new(0),
             firmware_call: Cell::new(None),
             firmware: Cell::new(|x| x[0] = u64::MAX),
+            translation: Cell::new(&|_, _| NOT_MAPPED),
             pending: Cell::new(Intid(1023)),
             ich: RefCell::default(),
             script: Cell::new(script),
@@ -399,6 +405,10 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
         self.firmware_call.set(Some(*x));
         (self.firmware.get())(x);
+    }
+
+    unsafe fn translate(&self, va: Va, at: At) -> Par {
+        (self.translation.get())(va, at)
     }
 
     unsafe fn gic_acknowledge(&self) -> Intid {

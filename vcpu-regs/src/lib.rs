@@ -23,6 +23,7 @@ mod sve;
 mod sysreg;
 mod table;
 mod timer;
+mod translate;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
 pub use controls::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, Hcrx, Mdcr};
@@ -41,3 +42,4 @@ pub use state::*;
 pub use sve::{Predicates, SveState, VectorLengths};
 pub use sysreg::{SysReg, SysRegDirections};
 pub use timer::{Timer, TimerCtl};
+pub use translate::{At, Par, Translated};

@@ -1,6 +1,6 @@
 //! What `examples/NAME/qemu.toml` says: the example's machine, and the transcripts it must give.
 
-use crate::workspace::Workspace;
+use crate::{qemu::guest::Judge, workspace::Workspace};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::Deserialize;
@@ -39,8 +39,12 @@ pub struct Manifest {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuestDefaults {
-    /// Which images `cargo xtask setup` gets.
-    pub images: Images,
+    /// Which images `cargo xtask setup` gets; none where the example brings a program of its own.
+    pub images: Option<Images>,
+    /// The example makes virtual machines of what it is given: any program that it can load, and
+    /// `--vcpus`, `--ram` and `--stats` mean something.
+    #[serde(default)]
+    pub virtual_machines: bool,
     /// The guest's command line.
     #[serde(default)]
     pub append: String,
@@ -48,10 +52,12 @@ pub struct GuestDefaults {
 
 /// Guest images that we know where to get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Images {
     /// Kernel and installer initrd of Debian 12, as shipped.
     Debian,
+    /// Debian's U-Boot, with the same kernel and initrd for it to boot.
+    UBoot,
 }
 
 /// A CPU model that everything here is tested on.
@@ -87,6 +93,8 @@ pub struct Test {
     pub args: Vec<String>,
     /// A guest made of these A64 instructions (after an Image header) in place of the default one.
     pub code: Option<Vec<u32>>,
+    /// The bytes of a program in place of the default one.
+    pub program: Option<Vec<u8>>,
     /// How the run ends.
     #[serde(default)]
     pub ends: Ending,
@@ -166,10 +174,21 @@ impl Test {
             timeout_s: timeout.as_secs(),
             args: Vec::new(),
             code: None,
+            program: None,
             ends: Ending::Ok,
             steps: Vec::new(),
             log: Vec::new(),
             never: Vec::new(),
+        }
+    }
+}
+
+impl GuestDefaults {
+    /// Returns who says whether a file can be the guest's program.
+    pub fn judge(&self) -> Judge {
+        match self.virtual_machines {
+            true => Judge::Hypervisor,
+            false => Judge::Us,
         }
     }
 }

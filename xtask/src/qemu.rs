@@ -12,7 +12,7 @@ use crate::{
     setup::{self, compiler},
     workspace::Workspace,
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args as ClapArgs;
 use guest::Guest;
 use machine::{Machine, Memory};
@@ -40,7 +40,7 @@ pub struct Args {
     /// RAM of the machine, with a suffix M or G; the hypervisor takes the first 64 MiB
     #[arg(long, default_value = "1G")]
     mem: Memory,
-    /// Guest kernel, an arm64 Image, instead of the default one
+    /// Guest kernel instead of the default one: an arm64 Image; for a virtual machine, any program
     #[arg(long, value_name = "PATH")]
     kernel: Option<PathBuf>,
     /// Guest initrd instead of the default one
@@ -49,6 +49,15 @@ pub struct Args {
     /// Guest command line instead of the default one
     #[arg(long, value_name = "STR")]
     append: Option<String>,
+    /// Number of vCPUs of each virtual machine
+    #[arg(long, value_name = "N")]
+    vcpus: Option<u32>,
+    /// RAM of each virtual machine, in MiB
+    #[arg(long, value_name = "MIB")]
+    ram: Option<u64>,
+    /// Say at the end what exits, injections and switches there were
+    #[arg(long)]
+    stats: bool,
     /// Build without optimisation
     #[arg(long)]
     debug: bool,
@@ -111,6 +120,7 @@ pub fn run(args: &Args) -> Result<()> {
             .manifest
             .args
             .iter()
+            .chain(&settings(args, &example)?)
             .chain(&args.extra)
             .cloned()
             .collect(),
@@ -145,18 +155,40 @@ fn guest(args: &Args, example: &Example, workspace: &Workspace) -> Result<Option
         );
         return Ok(None);
     };
-    let (kernel, initrd) = match (&args.kernel, &args.initrd) {
-        (Some(kernel), Some(initrd)) => (kernel.clone(), initrd.clone()),
-        (kernel, initrd) => {
-            let images = setup::guests::ensure(workspace, defaults.images)?;
+    let append = args.append.as_ref().unwrap_or(&defaults.append);
+    let (kernel, others) = match (&args.kernel, &args.initrd, defaults.images) {
+        (Some(kernel), Some(initrd), _) => (kernel.clone(), vec![initrd.clone()]),
+        (Some(kernel), None, None) => (kernel.clone(), Vec::new()),
+        (None, None, None) => return Ok(None),
+        (None, Some(_), None) => bail!("--initrd is for the program that --kernel names"),
+        (kernel, initrd, Some(images)) => {
+            let images = setup::guests::ensure(workspace, images)?;
+            let others = initrd.as_ref().map(|initrd| vec![initrd.clone()]);
             (
-                kernel.clone().unwrap_or(images.kernel),
-                initrd.clone().unwrap_or(images.initrd),
+                kernel.clone().unwrap_or(images.program),
+                others.unwrap_or(images.others),
             )
         }
     };
-    let append = args.append.as_ref().unwrap_or(&defaults.append);
-    Guest::new(&kernel, Some(&initrd), append, args.mem).map(Some)
+    Guest::placed(defaults.judge(), &kernel, &others, append, args.mem).map(Some)
+}
+
+/// Returns QEMU arguments that tell the hypervisor how to make its virtual machines.
+fn settings(args: &Args, example: &Example) -> Result<Vec<String>> {
+    let vcpus = args.vcpus.map(|vcpus| format!("vcpus={vcpus}"));
+    let ram = args.ram.map(|ram| format!("ram={ram}"));
+    let stats = args.stats.then(|| "stats".to_owned());
+    let words: Vec<_> = [vcpus, ram, stats].into_iter().flatten().collect();
+    if words.is_empty() {
+        return Ok(Vec::new());
+    }
+    let guest = example.manifest.guest.as_ref();
+    ensure!(
+        guest.is_some_and(|guest| guest.virtual_machines),
+        "`{}` makes no virtual machines, so --vcpus, --ram and --stats mean nothing to it",
+        example.name
+    );
+    Ok(vec!["-append".into(), words.join(" ")])
 }
 
 /// Returns the command that builds an example, and the ELF file that it makes.

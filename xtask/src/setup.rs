@@ -22,6 +22,6 @@ pub fn run(_: &Args) -> Result<()> {
     compiler::ensure()?;
     let qemu = emulator::ensure(None)?;
     eprintln!("setup: QEMU: {}", qemu.display());
-    guests::ensure(&workspace, Images::Debian)?;
+    guests::ensure(&workspace, Images::UBoot)?; // and Debian's, which it boots
     Ok(())
 }

@@ -39,7 +39,7 @@ pub struct Package {
 pub enum Kind {
     /// `no_std`, for any host and for the target.
     Library,
-    /// For the target only: all under `examples`.
+    /// For the target only: under `examples`, what does not say otherwise.
     BareMetal,
     /// Ourselves.
     Xtask,
@@ -58,6 +58,18 @@ struct RawPackage {
     manifest_path: PathBuf,
     features: serde_json::Map<String, serde_json::Value>,
     rust_version: Option<String>,
+    metadata: Option<serde_json::Value>,
+}
+
+impl RawPackage {
+    /// `[package.metadata.vcpu] builds-on-any-host` in its `Cargo.toml`.
+    fn builds_on_any_host(&self) -> bool {
+        let ours = self
+            .metadata
+            .as_ref()
+            .and_then(|metadata| metadata.get("vcpu"));
+        ours.and_then(|ours| ours.get("builds-on-any-host")) == Some(&true.into())
+    }
 }
 
 impl Workspace {
@@ -123,7 +135,8 @@ impl Workspace {
 
 impl Package {
     fn new(raw: RawPackage, root: &Path) -> Self {
-        let kind = if raw.manifest_path.starts_with(root.join("examples")) {
+        let is_example = raw.manifest_path.starts_with(root.join("examples"));
+        let kind = if is_example && !raw.builds_on_any_host() {
             Kind::BareMetal
         } else if raw.manifest_path.starts_with(root.join("xtask")) {
             Kind::Xtask

@@ -4,7 +4,7 @@
 use core::fmt::{self, Write};
 use core::ptr::NonNull;
 
-use arm_pl011_uart::{DataBits, LineConfig, PL011Registers, Parity, StopBits, Uart};
+use arm_pl011_uart::{DataBits, Interrupts, LineConfig, PL011Registers, Parity, StopBits, Uart};
 use safe_mmio::UniqueMmioPointer;
 
 use crate::layout::UART;
@@ -31,6 +31,29 @@ pub fn print(text: fmt::Arguments) {
         // The UART cannot fail; a `Display` that does has said so in its own way.
         let _ = CarriageReturns(uart).write_fmt(text);
     });
+}
+
+/// Sends bytes as they are.
+pub fn write_bytes(bytes: &[u8]) {
+    with_uart(|uart| {
+        for &byte in bytes {
+            while uart.is_tx_fifo_full() {}
+            uart.write_word(byte);
+        }
+    });
+}
+
+/// Returns a byte that was typed.
+pub fn read_byte() -> Option<u8> {
+    let mut byte = None;
+    // A byte with an error is as good as none: the line is QEMU's.
+    with_uart(|uart| byte = uart.read_word().ok().flatten());
+    byte
+}
+
+/// Has the UART's interrupt come while something was typed that is not read.
+pub(crate) fn listen() {
+    with_uart(|uart| uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI));
 }
 
 /// Sets the line up: 8N1, as QEMU's other end expects.

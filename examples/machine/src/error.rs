@@ -2,6 +2,7 @@
 
 use core::fmt::{Display, Formatter, Result};
 
+use devices::{BusError, gic::MAX_VCPUS, loader};
 use vcpu_core::{EnableError, LoadError};
 use vcpu_stage2::{GeometryError, MapError, RootError};
 
@@ -10,7 +11,7 @@ use crate::{NotInRam, TreeError};
 macro_rules! errors {
     ($($(#[$doc:meta])* $name:ident($of:ty),)*) => {
         /// Why an example could not go on.
-        #[derive(Debug, defmt::Format)]
+        #[derive(Debug)]
         pub enum Error {
             $($(#[$doc])* $name($of),)*
         }
@@ -22,8 +23,15 @@ macro_rules! errors {
         })*
 
         impl Display for Error {
+            #[allow(unreachable_patterns, reason = "the first ones say it better")]
             fn fmt(&self, f: &mut Formatter<'_>) -> Result {
                 match self {
+                    Self::Bus(error) => write!(f, "{error}"),
+                    Self::Program(error) => write!(f, "{error}"),
+                    Self::Vcpus(asked) => write!(
+                        f, "{asked} vCPUs were asked for; a guest has 1 to {MAX_VCPUS}"
+                    ),
+                    Self::Guest(why) => f.write_str(why),
                     $(Self::$name(error) => write!(f, "{error:?}"),)*
                 }
             }
@@ -31,7 +39,20 @@ macro_rules! errors {
     };
 }
 
+/// For people too: the log is theirs.
+impl defmt::Format for Error {
+    fn format(&self, to: defmt::Formatter<'_>) {
+        defmt::write!(to, "{}", defmt::Display2Format(self));
+    }
+}
+
 errors! {
+    /// Two devices of a guest are at one address.
+    Bus(BusError),
+    /// The program cannot be the guest's.
+    Program(loader::LoadError),
+    /// More vCPUs than a guest may have, or none.
+    Vcpus(usize),
     /// This CPU cannot run guests.
     Enable(EnableError),
     /// No stage 2 fits.

@@ -3,18 +3,18 @@
 use core::ops::Range;
 
 use vcpu_regs::{IdRegisters, Ipa, Pa, Vmid};
-use vcpu_stage2::{Attributes, Geometry, IpaBits, LinearMap, Request, Stage2, Table};
+use vcpu_stage2::{Attributes, FrameSource, Geometry, IpaBits, LinearMap, Request, Stage2, Table};
 
 use crate::{Error, Frames, GuestRam, NotInRam};
 
 /// Memory at the guest's own addresses, which are the machine's: devices passed through stay where
 /// their drivers expect them.
-pub struct GuestMemory<'r> {
-    table: Table<Frames, LinearMap>,
+pub struct GuestMemory<'r, F: FrameSource = Frames> {
+    table: Table<F, LinearMap>,
     ram: &'r GuestRam,
 }
 
-impl<'r> GuestMemory<'r> {
+impl<'r, F: FrameSource> GuestMemory<'r, F> {
     /// An IPA of 40 bits is more than `virt` uses, and has no more than three levels.
     const REQUEST: Request = Request {
         ipa: IpaBits::AtMost(40),
@@ -22,7 +22,7 @@ impl<'r> GuestMemory<'r> {
     };
 
     /// Returns an empty memory for CPUs with `ids`; tables come from `frames`.
-    pub fn new(ids: &IdRegisters, frames: Frames, ram: &'r GuestRam) -> Result<Self, Error> {
+    pub fn new(ids: &IdRegisters, frames: F, ram: &'r GuestRam) -> Result<Self, Error> {
         let geometry = Geometry::probe(&ids.memory_model(), &Self::REQUEST)?;
         // SAFETY: `Frames` gives out hypervisor RAM, which is mapped where it lies, and not at 0.
         let memory = unsafe { LinearMap::new(0) };
@@ -32,8 +32,13 @@ impl<'r> GuestMemory<'r> {
         })
     }
 
-    /// Shows the guest its RAM.
+    /// Shows the guest its RAM where the machine has it.
     pub fn map_ram(&mut self, range: Range<u64>) -> Result<(), Error> {
+        self.map_ram_at(range.start, range)
+    }
+
+    /// Shows the guest RAM from `ipa` on.
+    pub fn map_ram_at(&mut self, ipa: u64, range: Range<u64>) -> Result<(), Error> {
         let inside = self.ram.start() <= range.start && range.end <= self.ram.end();
         if !inside {
             let size_bytes = range.end.saturating_sub(range.start);
@@ -45,7 +50,7 @@ impl<'r> GuestMemory<'r> {
         }
         // SAFETY: guest RAM, of which no borrow lives while `self.ram` is shared: Rust only reads
         // it through `bytes`, whose callers see what the guest wrote before.
-        unsafe { self.map(range, Attributes::RAM) }
+        unsafe { self.map(ipa, range, Attributes::RAM) }
     }
 
     /// Gives the guest a device.
@@ -56,17 +61,32 @@ impl<'r> GuestMemory<'r> {
     /// memory that is not the guest's.
     pub unsafe fn map_device(&mut self, range: Range<u64>) -> Result<(), Error> {
         // SAFETY: the caller's promise.
-        unsafe { self.map(range, Attributes::DEVICE) }
+        unsafe { self.map_device_at(range.start, range) }
     }
 
-    /// Gives the guest a range at its own address.
+    /// Gives the guest a device, from `ipa` on.
+    ///
+    /// # Safety
+    ///
+    /// As for [`map_device`](Self::map_device).
+    pub unsafe fn map_device_at(&mut self, ipa: u64, range: Range<u64>) -> Result<(), Error> {
+        // SAFETY: the caller's promise.
+        unsafe { self.map(ipa, range, Attributes::DEVICE) }
+    }
+
+    /// Gives the guest a range, from `ipa` on.
     ///
     /// # Safety
     ///
     /// The guest may do with the range what `attributes` allow.
-    pub unsafe fn map(&mut self, range: Range<u64>, attributes: Attributes) -> Result<(), Error> {
+    pub unsafe fn map(
+        &mut self,
+        ipa: u64,
+        range: Range<u64>,
+        attributes: Attributes,
+    ) -> Result<(), Error> {
         let bytes = range.end.saturating_sub(range.start);
-        let (ipa, pa) = (Ipa(range.start), Pa(range.start));
+        let (ipa, pa) = (Ipa(ipa), Pa(range.start));
         // SAFETY: the caller's promise.
         let change = unsafe { self.table.map(ipa, pa, bytes, attributes)? };
         change.defer(); // loading the vCPU publishes it: nothing walks the table before

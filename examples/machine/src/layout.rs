@@ -32,5 +32,11 @@ pub const UART_REGISTERS: Range<u64> = UART..UART + 0x1000;
 /// The GICv3 distributor.
 pub const GIC_DISTRIBUTOR: Range<u64> = 0x0800_0000..0x0801_0000;
 
+/// The CPU interface of a GICv2: GICC.
+pub const GICV2_CPU: Range<u64> = 0x0801_0000..0x0802_0000;
+
+/// The virtual CPU interface of a GICv2: GICV.
+pub const GICV2_VIRTUAL_CPU: Range<u64> = 0x0804_0000..0x0805_0000;
+
 /// The GICv3 redistributor of the first CPU.
 pub const GIC_CPU_0: Range<u64> = 0x080a_0000..0x080c_0000;

@@ -16,30 +16,39 @@
 //! }
 //! ```
 //!
-//! `main` runs at EL2 (E2H=0) with MMU and caches on, interrupts masked and SErrors not. The machine
-//! goes off when it returns.
+//! `main` runs at EL2 with MMU and caches on, interrupts masked and SErrors not. The machine goes off
+//! when it returns. HCR_EL2.E2H is 0, or 1 where `-append e2h` asks for it and the CPU has FEAT_VHE.
 
 #![no_std]
+
+extern crate alloc;
 
 use core::arch::asm;
 
 mod boot;
 pub mod console;
+mod cpus;
 mod critical;
 mod error;
 mod fatal;
 mod frames;
+mod gic;
 mod guest;
 mod guest_tree;
+mod heap;
 mod host;
 pub mod layout;
 pub mod log;
 mod power;
 mod ram;
+mod timer;
 mod tree;
+mod vhe;
+pub mod vmm;
 
 pub use error::Error;
 pub use frames::Frames;
+pub use gic::Gic;
 pub use guest::GuestMemory;
 pub use guest_tree::{GuestTree, TreeError};
 pub use host::SingleCpu;
@@ -69,6 +78,10 @@ impl Machine {
     unsafe fn find() -> Result<Self, &'static str> {
         let tree = HostTree::find()
             .ok_or("QEMU left no device tree at the start of RAM: start it with -kernel")?;
+        if tree.argument(vhe::ARGUMENT) == Some("") {
+            // SAFETY: called once, before anything depends on a layout.
+            unsafe { vhe::enter() };
+        }
         let ram = tree
             .ram()
             .ok_or("QEMU's device tree does not say where RAM is")?;
@@ -128,6 +141,8 @@ impl<E: defmt::Format> Outcome for Result<(), E> {
 #[doc(hidden)]
 pub unsafe fn start<O: Outcome>(main: fn(Machine) -> O) -> ! {
     console::enable();
+    // SAFETY: we are called once, and nothing was allocated yet.
+    unsafe { heap::enable() };
     // SAFETY: an SError that is the host's has its handler; taking it breaks no invariant of Rust.
     unsafe { asm!("msr daifclr, #4", options(nostack)) };
     // SAFETY: we are called once.

@@ -23,7 +23,8 @@ pub fn restart() -> ! {
     stop()
 }
 
-fn stop() -> ! {
+/// Stops this CPU.
+pub(crate) fn stop() -> ! {
     loop {
         wfi();
     }

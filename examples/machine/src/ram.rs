@@ -40,6 +40,9 @@ impl Format for NotInRam {
 }
 
 impl GuestRam {
+    /// What stage 2 maps at once.
+    const BLOCK: u64 = 2 << 20;
+
     /// Takes what is above the hypervisor in a machine whose RAM ends at `ram_end`.
     ///
     /// # Safety
@@ -49,6 +52,21 @@ impl GuestRam {
         Self {
             range: GUEST_RAM_START..ram_end.min(MAPPED_END),
         }
+    }
+
+    /// Takes the last `size_bytes` off, for a guest of its own; a multiple of 2 MiB.
+    pub fn split_off(&mut self, size_bytes: u64) -> Result<Self, NotInRam> {
+        let size_bytes = size_bytes & !(Self::BLOCK - 1);
+        let end = self.range.end & !(Self::BLOCK - 1);
+        let start = end
+            .checked_sub(size_bytes)
+            .filter(|&at| at >= self.range.start);
+        let start = start.ok_or(NotInRam {
+            at: self.range.start,
+            size_bytes,
+        })?;
+        self.range.end = start;
+        Ok(Self { range: start..end })
     }
 
     /// Returns the address of the first byte, which is also its IPA in an identity-mapped guest.
@@ -85,6 +103,12 @@ impl GuestRam {
     pub fn load(&mut self, at: u64, bytes: &[u8]) -> Result<(), NotInRam> {
         let range = at..at.saturating_add(bytes.len() as u64);
         self.bytes_mut(range.clone())?.copy_from_slice(bytes);
+        self.publish(range)
+    }
+
+    /// Fills `range` with zeros, ready for a guest whose caches are still off.
+    pub fn clear(&mut self, range: Range<u64>) -> Result<(), NotInRam> {
+        self.bytes_mut(range.clone())?.fill(0);
         self.publish(range)
     }
 

@@ -1,6 +1,7 @@
 //! QEMU's own device tree: how much RAM there is, and which guest images `-device guest-loader`
 //! placed.
 
+use alloc::vec::Vec;
 use core::ops::Range;
 use core::slice;
 
@@ -8,6 +9,7 @@ use dtoolkit::fdt::{Fdt, FdtNode};
 use dtoolkit::standard::NodeStandard;
 use dtoolkit::{Node, Property, ToCellInt};
 
+use crate::gic::Gic;
 use crate::layout::{IMAGE, RAM_START};
 
 /// The device tree QEMU left at the start of RAM.
@@ -39,9 +41,31 @@ impl HostTree {
         self.0
     }
 
+    /// Returns what follows `name` in a word of the command line that QEMU was given (`-append`).
+    pub fn argument(&self, name: &str) -> Option<&'static str> {
+        let line: &str = self
+            .0
+            .find_node("/chosen")?
+            .property("bootargs")?
+            .value_as()
+            .ok()?;
+        line.split_ascii_whitespace()
+            .find_map(|word| word.strip_prefix(name))
+    }
+
     /// Returns the machine's RAM, the hypervisor's part included.
     pub fn ram(&self) -> Option<Range<u64>> {
         reg(self.0.find_node("/memory")?)
+    }
+
+    /// Returns the machine's interrupt controller.
+    pub fn gic(&self) -> Option<Gic> {
+        let mut nodes = self.0.root().children();
+        nodes.find_map(|node| {
+            let v3 = node.is_compatible("arm,gic-v3").then_some(Gic::V3);
+            let v2 = || node.is_compatible("arm,cortex-a15-gic").then_some(Gic::V2);
+            v3.or_else(v2)
+        })
     }
 
     /// Returns the guest kernel that QEMU loaded.
@@ -54,16 +78,32 @@ impl HostTree {
         self.guest_image("multiboot,ramdisk")
     }
 
+    /// Returns every file that QEMU loaded as a RAM disk, in the order of their addresses.
+    pub fn ramdisks(&self) -> Vec<GuestImage> {
+        let mut ramdisks = self.guest_images("multiboot,ramdisk");
+        ramdisks.sort_by_key(|image| image.range.start);
+        ramdisks
+    }
+
     fn guest_image(&self, compatible: &str) -> Option<GuestImage> {
-        let chosen = self.0.find_node("/chosen")?;
-        let module = chosen.find_compatible(compatible).next()?;
-        let bootargs = module
-            .property("bootargs")
-            .and_then(|value| value.value_as().ok());
-        Some(GuestImage {
-            range: reg(module)?,
-            bootargs,
-        })
+        self.guest_images(compatible).into_iter().next()
+    }
+
+    fn guest_images(&self, compatible: &str) -> Vec<GuestImage> {
+        let chosen = self.0.find_node("/chosen");
+        let modules = chosen
+            .iter()
+            .flat_map(|chosen| chosen.find_compatible(compatible));
+        let image = |module: FdtNode<'static>| {
+            let bootargs = module
+                .property("bootargs")
+                .and_then(|value| value.value_as().ok());
+            Some(GuestImage {
+                range: reg(module)?,
+                bootargs,
+            })
+        };
+        modules.filter_map(image).collect()
     }
 }
 

@@ -11,7 +11,9 @@ use crate::rig::*;
 
 /// A CPU with every feature, whose debug registers are 16 of each.
 fn everything() -> IdRegisters {
-    IdRegisters::read_with(|_| u64::MAX)
+    let mut ids = IdRegisters::read_with(|_| u64::MAX);
+    ids.set_pfr0(ids.pfr0() & !(0xff << 16) | 0x11 << 16); // FP, AdvSIMD: all ones is none
+    ids
 }
 
 /// The same without fine-grained traps and HCRX_EL2, nor what Arm gives only together with them.

@@ -23,6 +23,8 @@ mod narrow;
 mod power;
 mod residency;
 mod served;
+mod settle;
+mod snapshot;
 mod sve;
 mod system;
 mod timers;

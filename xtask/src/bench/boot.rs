@@ -58,7 +58,8 @@ pub fn run(args: &Args) -> Result<()> {
         .manifest
         .guest
         .context("`linux` names no guest in its qemu.toml")?;
-    let images = setup::guests::ensure(&workspace, defaults.images)?;
+    let images = defaults.images.context("`linux` names no images")?;
+    let images = setup::guests::ensure(&workspace, images)?;
     let emulator = setup::emulator::ensure(None)?;
     let (mut build, elf) = qemu::build(&workspace, "linux", false)?;
     ensure!(build.status()?.success(), "`linux` does not build");
@@ -74,12 +75,7 @@ pub fn run(args: &Args) -> Result<()> {
     for &cpu in &args.cpu {
         let boot = |host, icount| {
             let memory = Memory::default();
-            let guest = Guest::new(
-                &images.kernel,
-                Some(&images.initrd),
-                &defaults.append,
-                memory,
-            )?;
+            let guest = Guest::new(&images.program, images.initrd(), &defaults.append, memory)?;
             let machine = Machine {
                 cpu,
                 smp: 1,
@@ -195,7 +191,7 @@ fn plain(machine: &Machine) -> Vec<OsString> {
     if let Some(guest) = &machine.guest {
         arguments.extend(["-kernel".into(), guest.kernel.clone().into_os_string()]);
         arguments.extend(["-append".into(), guest.append.clone().into()]);
-        if let Some(initrd) = &guest.initrd {
+        if let Some(initrd) = guest.others.first() {
             arguments.extend(["-initrd".into(), initrd.path.clone().into_os_string()]);
         }
     }

@@ -21,15 +21,24 @@ const MAGIC_BYTES: &[u8; 4] = b"ARM\x64";
 
 const ALIGNMENT: u64 = 2 << 20;
 
-/// A kernel with its initrd and command line.
+/// A kernel, or another program, with more files and its command line.
 #[derive(Debug)]
 pub struct Guest {
-    /// The kernel, an arm64 Image.
+    /// The program.
     pub kernel: PathBuf,
-    /// Its initrd.
-    pub initrd: Option<Placed>,
+    /// The initrd, and what else it is given.
+    pub others: Vec<Placed>,
     /// Its command line.
     pub append: String,
+}
+
+/// Who says whether a file can be a guest's program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judge {
+    /// We: it runs where it is placed, so it is an arm64 Image.
+    Us,
+    /// The hypervisor, which copies it to where it belongs.
+    Hypervisor,
 }
 
 /// A file with the address it is loaded at.
@@ -45,19 +54,34 @@ impl Guest {
     /// Where the kernel goes: 2 MiB after the start of guest RAM, leaving room for the device tree.
     pub const KERNEL_ADDRESS: u64 = 0x4420_0000;
 
-    /// Returns the guest, placed in a machine's RAM.
+    /// Returns the guest of an Image, placed in a machine's RAM.
     pub fn new(kernel: &Path, initrd: Option<&Path>, append: &str, memory: Memory) -> Result<Self> {
-        // The size comes from a file: whatever it says, the sum must not wrap.
-        let kernel_end = Self::KERNEL_ADDRESS.saturating_add(image_bytes(kernel)?);
-        let initrd_address = kernel_end
-            .checked_next_multiple_of(ALIGNMENT)
-            .unwrap_or(u64::MAX);
-        let end = match initrd {
-            Some(initrd) => {
-                initrd_address.saturating_add(file_bytes(initrd, "initrd", "--initrd")?)
-            }
-            None => kernel_end,
+        Self::placed(Judge::Us, kernel, initrd.as_slice(), append, memory)
+    }
+
+    /// Returns a guest, placed in a machine's RAM.
+    pub fn placed(
+        judge: Judge,
+        kernel: &Path,
+        others: &[impl AsRef<Path>],
+        append: &str,
+        memory: Memory,
+    ) -> Result<Self> {
+        let bytes = match judge {
+            Judge::Us => image_bytes(kernel)?,
+            Judge::Hypervisor => file_bytes(kernel, "kernel", "--kernel")?,
         };
+        // The size comes from a file: whatever it says, the sum must not wrap.
+        let mut end = Self::KERNEL_ADDRESS.saturating_add(bytes);
+        let mut placed = Vec::new();
+        for path in others.iter().map(AsRef::as_ref) {
+            let address = end.checked_next_multiple_of(ALIGNMENT).unwrap_or(u64::MAX);
+            end = address.saturating_add(file_bytes(path, "initrd", "--initrd")?);
+            placed.push(Placed {
+                path: path.to_owned(),
+                address,
+            });
+        }
         ensure!(
             end <= memory.end(),
             "kernel and initrd need RAM up to {end:#x}, but it ends at {:#x}: give --mem {}M or more",
@@ -66,10 +90,7 @@ impl Guest {
         );
         Ok(Self {
             kernel: kernel.to_owned(),
-            initrd: initrd.map(|path| Placed {
-                path: path.to_owned(),
-                address: initrd_address,
-            }),
+            others: placed,
             append: append.to_owned(),
         })
     }
@@ -170,7 +191,7 @@ mod tests {
         let address = |image_bytes| {
             let kernel = image(image_bytes);
             let guest = Guest::new(kernel.path(), Some(initrd.path()), "", Memory::default());
-            guest.unwrap().initrd.unwrap().address
+            guest.unwrap().others[0].address
         };
         assert_eq!(address(1), 0x4440_0000);
         assert_eq!(address(2 << 20), 0x4440_0000);

@@ -139,9 +139,9 @@ impl Arguments {
         );
         kernel.push(option(",bootargs=", &guest.append));
         self.pair("-device", kernel);
-        if let Some(initrd) = &guest.initrd {
-            let head = format!("guest-loader,addr={:#x},initrd=", initrd.address);
-            self.pair("-device", option(&head, &initrd.path));
+        for other in &guest.others {
+            let head = format!("guest-loader,addr={:#x},initrd=", other.address);
+            self.pair("-device", option(&head, &other.path));
         }
     }
 }
@@ -246,10 +246,10 @@ mod tests {
     fn comma_in_a_guest_value_stays_in_it() {
         let guest = Guest {
             kernel: "/a,b/Image".into(),
-            initrd: Some(Placed {
+            others: vec![Placed {
                 path: "/i,j".into(),
                 address: 0x4600_0000,
-            }),
+            }],
             append: "console=ttyAMA0,115200 quiet".into(),
         };
         let line = line(

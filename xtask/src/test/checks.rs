@@ -35,7 +35,7 @@ fn setup(workspace: &Workspace) -> [Step<'_>; 4] {
             emulator::ensure(None).map(|_| Done::Passed)
         }),
         Step::new("setup: guest images", |_| {
-            guests::ensure(workspace, Images::Debian).map(|_| Done::Passed)
+            guests::ensure(workspace, Images::UBoot).map(|_| Done::Passed)
         }),
     ]
 }

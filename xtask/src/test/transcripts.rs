@@ -113,24 +113,37 @@ pub fn run(
 ) -> Result<Outcome> {
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let memory = Memory::default();
-    let guest = match (&example.manifest.guest, &test.code) {
+    let code = test.code.as_ref().map(|code| guest::image_of(code));
+    let given = code.as_ref().or(test.program.as_ref());
+    let guest = match (&example.manifest.guest, given) {
         (None, None) => None,
-        (None, Some(_)) => bail!("`code` in a qemu.toml needs a [guest]"),
-        (Some(defaults), Some(code)) => {
-            let image = folder.path().join("Image");
-            fs::write(&image, guest::image_of(code)).context("cannot write an Image")?;
-            Some(Guest::new(&image, None, &defaults.append, memory)?)
-        }
-        (Some(defaults), None) => {
-            let images = guests::ensure(workspace, defaults.images)?;
-            let initrd = Some(images.initrd.as_path());
-            Some(Guest::new(
-                &images.kernel,
-                initrd,
+        (None, Some(_)) => bail!("`code` and `program` in a qemu.toml need a [guest]"),
+        (Some(defaults), Some(bytes)) => {
+            let program = folder.path().join("program");
+            fs::write(&program, bytes).context("cannot write a program")?;
+            let none: [PathBuf; 0] = [];
+            let judge = defaults.judge();
+            Some(Guest::placed(
+                judge,
+                &program,
+                &none,
                 &defaults.append,
                 memory,
             )?)
         }
+        (Some(defaults), None) => match defaults.images {
+            None => None,
+            Some(images) => {
+                let files = guests::ensure(workspace, images)?;
+                Some(Guest::placed(
+                    defaults.judge(),
+                    &files.program,
+                    &files.others,
+                    &defaults.append,
+                    memory,
+                )?)
+            }
+        },
     };
     let machine = Machine {
         cpu,

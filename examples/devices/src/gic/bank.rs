@@ -1,0 +1,206 @@
+//! Thirty-two interrupts: a bit of each word is one of them.
+
+use super::{BANK, PRIORITY_MASK};
+
+/// The state of INTIDs 32n to 32n+31.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Bank {
+    /// Group 1 (IGROUPR).
+    pub group1: u32,
+    /// Enabled (ISENABLER).
+    pub enabled: u32,
+    /// Pending on its own: an edge, an SGI, a write to ISPENDR.
+    pub latched: u32,
+    /// Input lines that are high.
+    pub lines: u32,
+    /// Edge-triggered (ICFGR).
+    pub edge: u32,
+    /// Made active by a write to ISACTIVER.
+    pub active: u32,
+    /// In the list of a vCPU, as far as the distributor was told.
+    pub listed: u32,
+    /// Of those listed: to be taken back.
+    pub recalled: u32,
+    /// Of those taken back: not to be pending again for having been pending there.
+    pub dropped: u32,
+    priorities: [u8; BANK],
+}
+
+/// The registers that have a bit for each interrupt, in their order from offset 0x080 on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bits {
+    Group,
+    SetEnable,
+    ClearEnable,
+    SetPending,
+    ClearPending,
+    SetActive,
+    ClearActive,
+}
+
+impl Bank {
+    pub const fn new(group1: u32, edge: u32) -> Self {
+        Self {
+            group1,
+            enabled: 0,
+            latched: 0,
+            lines: 0,
+            edge,
+            active: 0,
+            listed: 0,
+            recalled: 0,
+            dropped: 0,
+            priorities: [0; BANK],
+        }
+    }
+
+    /// Returns what is pending here, before any list.
+    pub const fn pending(&self) -> u32 {
+        self.latched | self.lines & !self.edge
+    }
+
+    /// Returns what may be handed over now, of the groups given as words of ones or zeros.
+    #[inline]
+    pub const fn ready(&self, group0: u32, group1: u32) -> u32 {
+        self.pending() & self.allowed(group0, group1) & !self.active & !self.kept_back()
+    }
+
+    /// A level that a list has cannot be there twice; an edge can come again while its handler
+    /// runs. What is being recalled waits.
+    const fn kept_back(&self) -> u32 {
+        self.listed & !self.edge | self.recalled
+    }
+
+    /// Returns what is enabled and of an enabled group.
+    const fn allowed(&self, group0: u32, group1: u32) -> u32 {
+        self.enabled & (self.group1 & group1 | !self.group1 & group0)
+    }
+
+    /// Takes back what is no longer allowed.
+    pub const fn recall_forbidden(&mut self, group0: u32, group1: u32) {
+        self.recalled |= self.listed & !self.allowed(group0, group1);
+    }
+
+    /// Sets the lines of `bits`.
+    pub const fn set_lines(&mut self, bits: u32, high: bool) {
+        let old = self.lines;
+        if high {
+            self.lines |= bits;
+            self.latched |= self.lines & !old & self.edge;
+        } else {
+            self.lines &= !bits;
+            self.recall_fallen();
+        }
+    }
+
+    /// Takes back levels that nothing holds up any more.
+    const fn recall_fallen(&mut self) {
+        let fallen = self.listed & !self.edge & !self.pending();
+        self.recalled |= fallen;
+        self.dropped |= fallen;
+    }
+
+    /// Notes that `bits` went to a list.
+    pub const fn list(&mut self, bits: u32) {
+        self.listed |= bits;
+        self.latched &= !bits;
+        self.dropped &= !bits;
+    }
+
+    /// Notes that a list let go of `bits`; `pending` are those that it never gave to the guest.
+    pub const fn unlist(&mut self, bits: u32, pending: bool) {
+        if pending {
+            self.latched |= bits & self.edge & !self.dropped;
+        }
+        self.listed &= !bits;
+        self.recalled &= !bits;
+        self.dropped &= !bits;
+    }
+
+    pub const fn read(&self, register: Bits) -> u32 {
+        match register {
+            Bits::Group => self.group1,
+            Bits::SetEnable | Bits::ClearEnable => self.enabled,
+            // What a list has is pending or active; the distributor does not know which.
+            Bits::SetPending | Bits::ClearPending => self.pending(),
+            Bits::SetActive | Bits::ClearActive => self.active,
+        }
+    }
+
+    /// Writes a register, but for the bits outside of `writable`.
+    pub const fn write(&mut self, register: Bits, value: u32, writable: u32) {
+        let bits = value & writable;
+        match register {
+            Bits::Group => {
+                self.group1 = self.group1 & !writable | bits;
+                self.recalled |= self.listed & writable; // to be handed over with its new group
+            }
+            Bits::SetEnable => self.enabled |= bits,
+            Bits::ClearEnable => self.enabled &= !bits,
+            Bits::SetPending => self.latched |= bits,
+            Bits::ClearPending => {
+                self.latched &= !bits;
+                let taken = self.listed & bits & (self.edge | !self.lines);
+                self.recalled |= taken;
+                self.dropped |= taken;
+            }
+            Bits::SetActive => self.active |= bits,
+            Bits::ClearActive => self.active &= !bits,
+        }
+    }
+
+    pub fn priority(&self, index: usize) -> u8 {
+        self.priorities.get(index).copied().unwrap_or(0)
+    }
+
+    pub fn set_priority(&mut self, index: usize, value: u8) {
+        if let Some(priority) = self.priorities.get_mut(index) {
+            *priority = value & PRIORITY_MASK;
+        }
+    }
+
+    /// Returns the most urgent of `bits`: the lowest priority value, then the lowest INTID.
+    pub fn most_urgent(&self, bits: u32) -> Option<(u8, u32)> {
+        let mut left = bits;
+        let mut best: Option<(u8, u32)> = None;
+        while left != 0 {
+            let index = left.trailing_zeros();
+            left &= left - 1;
+            let candidate = (self.priority(index as usize), index);
+            if best.is_none_or(|best| candidate < best) {
+                best = Some(candidate);
+            }
+        }
+        best
+    }
+
+    /// ICFGR: two bits for each of sixteen; the upper says edge.
+    pub fn read_config(&self, half: usize) -> u32 {
+        let bits = self.edge >> (16 * (half & 1));
+        (0..16).fold(0, |config, i| config | (bits >> i & 1) << (2 * i + 1))
+    }
+
+    pub fn write_config(&mut self, half: usize, value: u32) {
+        let edge = (0..16).fold(0, |bits, i| bits | (value >> (2 * i + 1) & 1) << i);
+        let shift = 16 * (half & 1);
+        self.edge = self.edge & !(0xffff << shift) | edge << shift;
+        self.recall_fallen();
+    }
+}
+
+impl Bits {
+    /// Returns the register at an offset of 0x080 to 0x3ff, and which word of it.
+    pub const fn at(offset: u64) -> Option<(Self, usize)> {
+        let register = match offset / 0x80 {
+            1 => Self::Group,
+            2 => Self::SetEnable,
+            3 => Self::ClearEnable,
+            4 => Self::SetPending,
+            5 => Self::ClearPending,
+            6 => Self::SetActive,
+            7 => Self::ClearActive,
+            _ => return None,
+        };
+        Some((register, (offset % 0x80 / 4) as usize))
+    }
+}

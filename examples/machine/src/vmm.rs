@@ -1,0 +1,23 @@
+//! A host of virtual machines: everything virtual, nothing passed through.
+//!
+//! A [`Guest`] is a virtual machine: memory, devices, vCPUs at rest. A [`Hypervisor`] has all of
+//! them and runs their vCPUs on all CPUs, each where and when the run queue says.
+
+mod config;
+mod files;
+mod guest;
+mod hypervisor;
+mod interrupts;
+mod peripherals;
+mod platform;
+mod stats;
+mod stay;
+mod terminal;
+mod trace;
+
+pub use config::{GuestConfig, Settings};
+pub use files::{Files, run};
+pub use guest::Guest;
+pub use hypervisor::Hypervisor;
+pub use platform::{Host, VirtHost};
+pub use stats::Stats;

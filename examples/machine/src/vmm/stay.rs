@@ -1,0 +1,295 @@
+//! A vCPU's stay on a CPU, from load to put.
+
+use vcpu_asm::El2Cpu;
+use vcpu_core::{Call, El2, Exit, ExitOf, Live, Mmio, Outcome, PowerRequest, SysRegAccess};
+use vcpu_exits::{Access, SgiGroup, SgiRequest};
+use vcpu_regs::Gpr;
+
+use devices::run_queue::State;
+
+use super::{Guest, Host, Hypervisor, Stats, guest::Slot, interrupts::TIMERS, stats::Kind, trace};
+use crate::{Error, timer};
+
+/// Who is where.
+pub(super) struct Stay<'s, P: Host> {
+    pub hypervisor: &'s Hypervisor<P>,
+    pub guest: &'s Guest<P>,
+    pub guest_number: usize,
+    /// Of the guest.
+    pub vcpu: usize,
+    /// Of all guests: the run queue's.
+    pub number: usize,
+    pub cpu: usize,
+    pub stats: &'s mut Stats,
+    /// Where the last fetch failed.
+    faulted_at: Option<u64>,
+    /// Its list had no place for an interrupt.
+    pub refused: bool,
+}
+
+/// Why it ends.
+enum End {
+    /// Others are to run.
+    Yield,
+    /// It waits for an interrupt, or until this value of its virtual counter.
+    Wait(Option<u64>),
+    /// It is off, by CPU_OFF.
+    Stopped,
+    /// Its guest is off.
+    GuestOff,
+}
+
+impl<'s, P: Host> Stay<'s, P> {
+    pub fn new(
+        hypervisor: &'s Hypervisor<P>,
+        number: usize,
+        cpu: usize,
+        stats: &'s mut Stats,
+    ) -> Self {
+        let guest_number = number / devices::gic::MAX_VCPUS;
+        Self {
+            hypervisor,
+            guest: &hypervisor.guests[guest_number],
+            guest_number,
+            vcpu: number % devices::gic::MAX_VCPUS,
+            number,
+            cpu,
+            stats,
+            faulted_at: None,
+            refused: false,
+        }
+    }
+
+    pub fn slot(&self) -> &'s Slot<P> {
+        &self.guest.vcpus[self.vcpu]
+    }
+
+    /// Runs the vCPU on `el2` until others are to run or it has nothing to do.
+    pub fn run(&mut self, el2: &mut El2<'_, P, El2Cpu>) -> Result<(), Error> {
+        let slot = self.slot();
+        let mut vcpu = slot.vcpu.lock();
+        if let Some(start) = self.guest.power[self.vcpu].take_start() {
+            vcpu.start(&start);
+            // Whatever its last life left unheard.
+            slot.attention
+                .store(true, core::sync::atomic::Ordering::Release);
+        }
+        self.stats.switches += 1;
+        let mut live = vcpu.load(el2, &self.guest.vm)?;
+        self.adopt_timers(&mut live);
+        self.hypervisor.set_timer();
+        let end = self.run_loaded(&mut live);
+        live.put();
+
+        while let Some(intid) = vcpu.next_ended_irq(&self.hypervisor.host) {
+            self.guest.peripherals.lock().gic.ended(self.vcpu, intid);
+            slot.attention
+                .store(true, core::sync::atomic::Ordering::Release);
+        }
+        let deadline = self.guest.deadline(&vcpu, self.known_timers(&vcpu));
+        drop(vcpu);
+        let next = match end {
+            End::Yield => State::Ready,
+            End::Stopped | End::GuestOff => State::Off,
+            End::Wait(until) => {
+                let until = until.map(|until| until.saturating_add(self.guest.vm.counter_offset()));
+                let until = match (until, deadline) {
+                    (Some(a), Some(b)) => Some(a.min(b)),
+                    (a, b) => a.or(b),
+                };
+                State::Blocked { until }
+            }
+        };
+        self.hypervisor
+            .stop(self.number, next, || self.has_attention());
+        if matches!(end, End::Stopped) {
+            self.guest.power[self.vcpu].turn_off();
+        }
+        Ok(())
+    }
+
+    fn run_loaded(&mut self, live: &mut Live<'_, '_, P, El2Cpu>) -> End {
+        let mut left = timer::now();
+        loop {
+            if self.takes_attention() {
+                self.exchange(live);
+            }
+            if self.hypervisor.counts {
+                let entered = timer::now();
+                self.stats.host_ticks += entered - left;
+                left = entered;
+            }
+            let exit = live.run();
+            if self.hypervisor.counts {
+                let exited = timer::now();
+                self.stats.guest_ticks += exited - left;
+                left = exited;
+            }
+            let kind = trace::note(self.cpu, self.number, live.pc(), live.reg(Gpr::X0), &exit);
+            self.stats.count(kind);
+            let end = match exit {
+                Exit::Mmio(access) => self.access(live, access),
+                Exit::SysReg(access) => self.system_register(live, access),
+                Exit::Irq(token) => self.interrupt(live, token),
+                Exit::Wfi(wait) => {
+                    let until = wait.until();
+                    live.complete(wait, ());
+                    self.wait(until)
+                }
+                Exit::Wfe(wait) => {
+                    live.complete(wait, ());
+                    self.hypervisor
+                        .has_to_yield(self.number)
+                        .then_some(End::Yield)
+                }
+                Exit::Psci(psci) => self.call(live, psci.into()),
+                Exit::Hypercall(call) | Exit::Smc(call) => self.call(live, call),
+                exit => self.odd(live, exit),
+            };
+            if let Some(end) = end {
+                return end;
+            }
+        }
+    }
+
+    #[inline]
+    fn access(&mut self, live: &mut Live<'_, '_, P, El2Cpu>, access: Mmio) -> Option<End> {
+        let (at, size_bytes) = (access.ipa().0, access.size_bytes());
+        let write = access.write();
+        let mut peripherals = self.guest.peripherals.lock();
+        let answer = peripherals.access(self.vcpu, at, size_bytes, write);
+        let changed = peripherals.gic.take_changed();
+        drop(peripherals);
+        if changed != 0 {
+            self.hypervisor.tell(self.guest_number, changed, self.cpu);
+        }
+        match answer {
+            Some(answer) => {
+                live.complete(access, answer.value);
+                if let Some(byte) = answer.sent {
+                    self.hypervisor.show(self.guest_number, byte);
+                }
+            }
+            None => live.inject_external_abort(&access),
+        }
+        None
+    }
+
+    fn system_register(
+        &mut self,
+        live: &mut Live<'_, '_, P, El2Cpu>,
+        access: SysRegAccess,
+    ) -> Option<End> {
+        match (SgiGroup::of(access.reg()), access.write()) {
+            (Some(group), Some(value)) => {
+                live.complete(access, 0);
+                let mut peripherals = self.guest.peripherals.lock();
+                peripherals
+                    .gic
+                    .sgi(self.vcpu, SgiRequest::decode(value), group);
+                let changed = peripherals.gic.take_changed();
+                drop(peripherals);
+                self.hypervisor.tell(self.guest_number, changed, self.cpu);
+            }
+            _ => live.reflect(Exit::<()>::SysReg(access)),
+        }
+        None
+    }
+
+    fn interrupt(
+        &mut self,
+        live: &mut Live<'_, '_, P, El2Cpu>,
+        token: super::platform::Token<P>,
+    ) -> Option<End> {
+        let host = &self.hypervisor.host;
+        let intid = P::intid(&token);
+        host.end(live.cpu(), token);
+        match intid {
+            Some(intid) if TIMERS.contains(&intid) => self.timer_fired(intid),
+            Some(intid) => {
+                self.hypervisor.interrupt(intid);
+                host.deactivate(live.cpu(), intid);
+            }
+            None => {}
+        }
+        self.note_ended(live);
+        if self.guest.is_off() || self.hypervisor.is_finished() {
+            return Some(End::GuestOff);
+        }
+        if self.hypervisor.has_to_yield(self.number) {
+            return Some(End::Yield);
+        }
+        self.hypervisor.set_timer();
+        None
+    }
+
+    fn wait(&self, until: Option<u64>) -> Option<End> {
+        if self.has_attention() {
+            return None; // something came with the exit
+        }
+        self.hypervisor.flush(self.guest_number);
+        Some(End::Wait(until))
+    }
+
+    fn call(&mut self, live: &mut Live<'_, '_, P, El2Cpu>, call: Call) -> Option<End> {
+        let request = match live.serve(call, &self.guest.firmware()) {
+            Outcome::Power(request) => request,
+            Outcome::Host(call) => {
+                live.reflect(Exit::<()>::Hypercall(call));
+                return None;
+            }
+            _ => return None,
+        };
+        match request {
+            PowerRequest::StartVcpu(vcpu) => {
+                self.hypervisor.turn_on(self.guest_number, vcpu, self.cpu);
+                None
+            }
+            PowerRequest::StopSelf => Some(End::Stopped),
+            PowerRequest::Suspend(_) => self.wait(None),
+            PowerRequest::SystemReset(_) => {
+                self.hypervisor
+                    .guest_ends(self.guest_number, "asked for a reset");
+                Some(End::GuestOff)
+            }
+            _ => {
+                self.hypervisor
+                    .guest_ends(self.guest_number, "switched itself off");
+                Some(End::GuestOff)
+            }
+        }
+    }
+
+    /// What a guest in order does not do: told, and reflected.
+    #[cold]
+    #[inline(never)]
+    fn odd(&mut self, live: &mut Live<'_, '_, P, El2Cpu>, exit: ExitOf<P>) -> Option<End> {
+        let pc = live.pc();
+        if let Exit::Fault(fault) = &exit
+            && fault.access() == Access::Fetch
+        {
+            if self.faulted_at == Some(pc) {
+                trace::dump();
+                defmt::error!(
+                    "guest {=u8}: it cannot fetch its own fault handler at PC {=u64:#x}",
+                    self.guest_number as u8 + 1,
+                    pc
+                );
+                self.hypervisor
+                    .guest_ends(self.guest_number, "cannot go on");
+                return Some(End::GuestOff);
+            }
+            self.faulted_at = Some(pc);
+        }
+        defmt::warn!(
+            "guest {=u8}, PC {=u64:#x}: {}",
+            self.guest_number as u8 + 1,
+            pc,
+            defmt::Display2Format(&exit)
+        );
+        live.reflect(exit);
+        None
+    }
+}
+
+const _: () = assert!(Kind::Other as usize == 7); // `Stats` has a count for each
