@@ -10,14 +10,14 @@ use aarch64_cpu::{
 use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
 use vcpu_regs::{
-    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
-    Intid, InvalidateStep, SwitchedReg, SwitchedState, SysReg,
+    At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
+    Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, SysReg, Va,
 };
 
 use crate::{
-    controls, debug, firmware, fp, ich, switch, switched,
+    controls, debug, firmware, fp, ich, pstate, switch, switched,
     sysreg::{mrs, msr},
-    tlb,
+    tlb, translate,
 };
 
 /// `SCTLR_EL2`: EnIA, EnIB, EnDA, EnDB.
@@ -28,6 +28,8 @@ const SIGNING: u64 = 1 << 31 | 1 << 30 | 1 << 27 | 1 << 13;
 pub struct El2Cpu {
     /// `HCR_EL2.E2H`, which a running host never changes.
     e2h: bool,
+    /// What of [`Pstate::OF_HOST`] the CPU has.
+    pstate: Pstate,
     _this_cpu: PhantomData<*const ()>,
 }
 
@@ -39,6 +41,7 @@ impl El2Cpu {
                 let e2h = Hcr::from_bits_retain(HCR_EL2.get()).contains(Hcr::E2H);
                 Ok(Self {
                     e2h,
+                    pstate: pstate::present(),
                     _this_cpu: PhantomData,
                 })
             }
@@ -83,6 +86,16 @@ unsafe impl Cpu for El2Cpu {
 
     fn vectors(&self) -> u64 {
         VBAR_EL2.get()
+    }
+
+    fn pstate(&self) -> Pstate {
+        // SAFETY: `current` found EL2, and which fields there are.
+        unsafe { pstate::read(self.pstate) }
+    }
+
+    unsafe fn set_pstate(&self, pstate: Pstate) {
+        // SAFETY: `current` found EL2, and which fields there are; the values are the caller's own.
+        unsafe { pstate::write(pstate, self.pstate) }
     }
 
     #[inline]
@@ -212,6 +225,11 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
         // SAFETY: the same contract.
         unsafe { firmware::call(x) }
+    }
+
+    unsafe fn translate(&self, va: Va, at: At) -> Par {
+        // SAFETY: the same contract.
+        unsafe { translate::execute(va, at) }
     }
 
     unsafe fn gic_acknowledge(&self) -> Intid {

@@ -17,9 +17,11 @@ mod debug;
 mod firmware;
 mod fp;
 mod ich;
+mod pstate;
 mod switch;
 mod switched;
 mod sysreg;
 mod tlb;
+mod translate;
 
 pub use cpu::El2Cpu;

@@ -2,7 +2,7 @@
 
 use vcpu_hal::{Cpu, HostMode, PerCpu, Platform};
 use vcpu_regs::{
-    Cnthctl, Controls, DebugState, Features, Hcr, IccSre, IdRegisters, Mdcr, SwitchedReg,
+    Cnthctl, Controls, DebugState, Features, Hcr, IccSre, IdRegisters, Mdcr, Pstate, SwitchedReg,
 };
 
 use crate::{LoadError, Vmids, number};
@@ -26,6 +26,8 @@ pub struct El2<'h, P: Platform, C: Cpu> {
     pub(crate) host_controls: Controls,
     /// Names those of the host's words of which a guest's are made, and this CPU.
     pub(crate) host_words: u64,
+    /// The host's own PSTATE, of it what exits change, while a guest is loaded.
+    pub(crate) host_pstate: Pstate,
     /// The host's own MDSCR_EL1 while a guest is loaded.
     pub(crate) host_mdscr: u64,
     /// The host's own breakpoints while a guest's are on the hardware.
@@ -111,6 +113,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
             kind_words: Controls::default(),
             host_controls: Controls::default(),
             host_words: number::fresh(),
+            host_pstate: Pstate::empty(),
             host_mdscr: 0,
             host_debug: None,
             ids,
@@ -181,6 +184,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
             self.host_words = number::fresh();
         }
         (self.host_mdscr, self.host_controls) = (mdscr, controls);
+        self.host_pstate = self.cpu.pstate();
         Ok(())
     }
 
@@ -240,6 +244,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
                 self.cpu.load_debug(&debug, counts);
             }
             self.cpu.set_controls(&self.host_controls, self.features);
+            self.cpu.set_pstate(self.host_pstate);
         }
     }
 }

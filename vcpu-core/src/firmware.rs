@@ -18,7 +18,6 @@ use crate::{PowerCell, Start};
 
 pub use filter::{Action, Rule};
 pub use live::Outcome;
-pub(crate) use psci::{NO_MIGRATION_NEEDED, PSCI_1_1};
 pub use services::{SocId, Trng, Workarounds};
 pub use stolen::{StolenTime, StolenTimeRecord};
 
@@ -171,9 +170,9 @@ impl From<Results> for Decision {
 }
 
 /// SMCCC_VERSION: 1.2.
-pub(crate) const SMCCC_1_2: u64 = 0x1_0002;
+const SMCCC_1_2: u64 = 0x1_0002;
 /// The answer to a function that is not there.
-pub(crate) const NOT_SUPPORTED: u64 = SmcccError::NotSupported.as_x0();
+const NOT_SUPPORTED: u64 = SmcccError::NotSupported.as_x0();
 
 impl<'a> Firmware<'a> {
     /// Returns the firmware of a VM that has nothing but PSCI's mandatory functions.

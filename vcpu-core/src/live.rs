@@ -39,7 +39,9 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     /// Runs the guest until it needs the host.
     ///
     /// Returns with the interrupt masks as they were. What else the host sees of itself is as
-    /// before too: stack pointers, thread registers, vectors, routing of interrupts.
+    /// before too: stack pointers, thread registers, vectors, routing of interrupts. Not so what
+    /// [`Pstate::OF_HOST`](vcpu_regs::Pstate::OF_HOST) names (PAN, DIT and their like): a put
+    /// brings that back.
     #[inline(always)]
     pub fn run(&mut self) -> ExitOf<P> {
         loop {

@@ -1,16 +1,12 @@
 //! What a correct machine does with an exit that the host leaves alone.
 
-use vcpu_exits::{
-    AbortFlags, Access, Fault, FaultKind, SError,
-    calls::{FunctionId, PsciCall, PsciError, PsciFunction},
-};
+use vcpu_exits::{AbortFlags, Access, Fault, FaultKind, SError};
 use vcpu_hal::{Cpu, Inject, Platform, inject::CpuInterface};
-use vcpu_regs::{Esr, Gpr, IdRegisters, Invalidate, SwitchedReg, SysReg, Va};
+use vcpu_regs::{Esr, IdRegisters, Invalidate, SwitchedReg, SysReg, Va};
 
 use crate::{
-    Call, Exit, Interrupts, Live, Mmio, Psci, SysRegAccess,
+    Call, Exit, Firmware, Interrupts, Live, Mmio, Outcome, SysRegAccess,
     exit::Conduit,
-    firmware::{NO_MIGRATION_NEEDED, NOT_SUPPORTED, PSCI_1_1, SMCCC_1_2},
     inject::{self, Bank},
     vcpu::vsesr,
 };
@@ -45,7 +41,7 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
             Exit::Mmio(access) => self.inject_external_abort(&access),
             Exit::Fault(fault) => self.inject_fault(&fault),
             Exit::SysReg(access) => self.reflect_sysreg(access),
-            Exit::Psci(psci) => self.reflect_psci(psci),
+            Exit::Psci(psci) => self.reflect_call(psci.into()),
             Exit::Hypercall(call) | Exit::Smc(call) => self.reflect_call(call),
             Exit::Wfi(wait) | Exit::Wfe(wait) => self.complete(wait, ()),
             Exit::Irq(_) | Exit::Fiq => {}
@@ -140,31 +136,20 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
         }
     }
 
-    fn reflect_psci(&mut self, psci: Psci) {
-        let answer = match psci.call {
-            PsciCall::Version => PSCI_1_1,
-            PsciCall::MigrateInfoType => NO_MIGRATION_NEEDED,
-            PsciCall::Features { function } if is_offered(function) => 0,
-            _ => PsciError::NotSupported.as_x0(),
-        };
-        self.complete(psci, answer);
-    }
-
+    /// Answers as the firmware of a VM that offers nothing: what the host would have to do is not
+    /// done, and the guest is told so.
     fn reflect_call(&mut self, call: Call) {
-        if call.imm() != 0 {
-            if call.conduit() == Conduit::Hvc {
-                let pc = self.pc().wrapping_sub(4); // it stands past the instruction
-                self.set_pc(pc);
+        match self.serve(call, &Firmware::new(&[], &[])) {
+            Outcome::Host(call) => {
+                // Another immediate than SMCCC's.
+                if call.conduit() == Conduit::Hvc {
+                    let pc = self.pc().wrapping_sub(4); // it stands past the instruction
+                    self.set_pc(pc);
+                }
+                self.inject_undefined();
             }
-            return self.inject_undefined();
+            Outcome::Handled | Outcome::Power(_) => {}
         }
-        let argument = FunctionId::from_x0(self.reg(Gpr::X1));
-        let answer = match call.function(self) {
-            SMCCC_VERSION => SMCCC_1_2,
-            SMCCC_ARCH_FEATURES if matches!(argument, SMCCC_VERSION | SMCCC_ARCH_FEATURES) => 0,
-            _ => NOT_SUPPORTED,
-        };
-        self.complete(call, answer);
     }
 }
 
@@ -191,26 +176,4 @@ fn emulated(reg: SysReg, ids: &IdRegisters, has_interface: bool) -> Option<Emula
         ID_AA64PFR0_EL1 if !has_interface => Some(Emulated::Constant(ids.pfr0() & !GIC)),
         reg => ids.get(reg).map(Emulated::Constant),
     }
-}
-
-const SMCCC_VERSION: FunctionId = FunctionId(0x8000_0000);
-const SMCCC_ARCH_FEATURES: FunctionId = FunctionId(0x8000_0001);
-
-/// Returns whether PSCI_FEATURES says yes: what is mandatory in PSCI 1.1, and SMCCC_VERSION.
-fn is_offered(function: FunctionId) -> bool {
-    let mandatory = matches!(
-        PsciFunction::from_id(function),
-        Some(
-            PsciFunction::Version
-                | PsciFunction::CpuSuspend
-                | PsciFunction::CpuOff
-                | PsciFunction::CpuOn
-                | PsciFunction::AffinityInfo
-                | PsciFunction::MigrateInfoType
-                | PsciFunction::SystemOff
-                | PsciFunction::SystemReset
-                | PsciFunction::Features
-        )
-    );
-    mandatory || function == SMCCC_VERSION
 }

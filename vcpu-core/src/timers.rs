@@ -187,6 +187,19 @@ impl<P: Platform> Vcpu<P> {
         TimerKind::ALL.into_iter().filter_map(of).min()
     }
 
+    /// Returns when a timer will give the vCPU something to wake for: the earliest deadline, but of
+    /// timers whose virtual interrupt waits or is in service. Until the guest has ended that, the
+    /// timer has nothing new to say.
+    pub fn wake_deadline(&self, host: &P, vm: &Vm, ppis: &TimerPpis, now: u64) -> Option<u64> {
+        let is_told = |kind| {
+            let status = self.irq_status(host, ppis.of(kind));
+            status.pending || status.active
+        };
+        let of = |kind| self.timer_state(kind, vm, now).deadline;
+        let kinds = TimerKind::ALL.into_iter();
+        kinds.filter(|&kind| !is_told(kind)).filter_map(of).min()
+    }
+
     /// Lets a timer assert its interrupt again that the host had masked: see
     /// [`Live::unmask_timer`].
     pub fn unmask_timer(&mut self, kind: TimerKind) {

@@ -115,7 +115,7 @@ impl Vm {
         self.number.load(Acquire)
     }
 
-    /// Has every vCPU find its controls anew at its next load: the clock has changed.
+    /// Has every vCPU make its controls anew at its next load: what they were made of has changed.
     pub(crate) fn renumber(&self) {
         self.number.store(number::fresh(), Release);
     }

@@ -1,6 +1,8 @@
 //! PSCI and SMCCC as argument registers tell them.
 
-use vcpu_exits::calls::{FunctionId, Owner, PsciCall, PsciError, PsciFunction};
+use vcpu_exits::calls::{
+    FunctionId, Owner, PowerState, PsciCall, PsciError, PsciFunction, SmcccError, TrngError,
+};
 
 #[test]
 fn rubbish_above_w0_does_not_hide_a_function() {
@@ -134,4 +136,30 @@ fn standard_calls_take_their_arguments() {
         StandardCall::Psci(PsciCall::SystemOff)
     );
     assert_eq!(decode(0x1234, 0), StandardCall::Other(FunctionId(0x1234)));
+}
+
+#[test]
+fn each_services_refusals_are_its_own() {
+    let codes = [
+        (PsciError::InvalidParameters.as_x0(), -2i64),
+        (SmcccError::NotRequired.as_x0(), -2),
+        (SmcccError::InvalidParameter.as_x0(), -3),
+        (TrngError::InvalidParameters.as_x0(), -2),
+        (TrngError::NoEntropy.as_x0(), -3),
+    ];
+    for (x0, code) in codes {
+        assert_eq!(x0 as i64, code);
+    }
+}
+
+/// Arm DEN0022: StateType is bit 16, PowerLevel bits 25:24, StateID bits 15:0.
+#[test]
+fn a_power_state_names_its_parts() {
+    let state = PowerState(0x0201_beef);
+    assert!(state.is_power_down() && state.is_valid());
+    assert_eq!((state.power_level(), state.state_id()), (2, 0xbeef));
+    assert!(!PowerState(0x0200_0000).is_power_down());
+    for bit in (17..24).chain(26..32) {
+        assert!(!PowerState(1 << bit).is_valid(), "bit {bit}");
+    }
 }

@@ -1,8 +1,8 @@
 //! The processor as a trait.
 
 use vcpu_regs::{
-    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
-    Intid, InvalidateStep, SwitchedReg, SwitchedState,
+    At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
+    Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, Va,
 };
 
 /// How the calling code runs, before anything is touched.
@@ -158,6 +158,16 @@ pub unsafe trait Cpu {
     /// Reads `VBAR_EL2`: the host's vectors.
     fn vectors(&self) -> u64;
 
+    /// Reads of PSTATE what [`Pstate::OF_HOST`] names, where the CPU has it.
+    fn pstate(&self) -> Pstate;
+
+    /// Replaces that.
+    ///
+    /// # Safety
+    ///
+    /// `pstate` is what [`pstate`](Self::pstate) returned: the caller's own.
+    unsafe fn set_pstate(&self, pstate: Pstate);
+
     /// Masks debug exceptions, SErrors, IRQs and FIQs; returns what was masked before.
     fn mask_interrupts(&self) -> Daif;
 
@@ -293,6 +303,15 @@ pub unsafe trait Cpu {
     /// does with these arguments leaves the memory and the registers of the host alone, and it
     /// returns.
     unsafe fn firmware_call(&self, x: &mut [u64; 18]);
+
+    /// Has the hardware translate `va` in the EL1&0 regime (`AT`); `PAR_EL1` is the guest's, and is
+    /// as before.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, with `HCR_EL2.TGE` clear on a host with E2H. The tables that
+    /// `VTTBR_EL2`, where stage 2 is on, and the guest's own registers lead to may be walked.
+    unsafe fn translate(&self, va: Va, at: At) -> Par;
 
     /// Acknowledges the highest pending Group 1 interrupt: `ICC_IAR1_EL1`.
     ///

@@ -7,8 +7,8 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre, IchReg, IchVtr,
-    IdRegisters, Intid, InvalidateStep, SwitchedReg, SwitchedState,
+    At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre, IchReg,
+    IchVtr, IdRegisters, Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, Va,
 };
 
 use crate::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
@@ -63,6 +63,8 @@ pub struct ScriptedCpu<'s> {
     pub tpidr_el2: Cell<u64>,
     /// `CNTPCT_EL0`.
     pub counter: Cell<u64>,
+    /// [`Pstate::OF_HOST`] of the host; each exit leaves it as the guest had it.
+    pub pstate: Cell<Pstate>,
     /// `DAIF` of the host.
     pub daif: Cell<u64>,
     /// The EL2 controls in force.
@@ -81,6 +83,8 @@ pub struct ScriptedCpu<'s> {
     pub firmware_call: Cell<Option<[u64; 18]>>,
     /// What firmware makes of arguments; it answers NOT_SUPPORTED to begin with.
     pub firmware: Cell<fn(&mut [u64; 18])>,
+    /// What the hardware answers to an `AT`; that nothing is mapped, to begin with.
+    pub translation: Cell<&'s dyn Fn(Va, At) -> Par>,
     /// The INTID that the next acknowledge returns; 1023 is none.
     pub pending: Cell<Intid>,
     /// The registers of the virtual CPU interface; `ICH_VTR_EL2` says there are four list registers
@@ -148,6 +152,9 @@ const PSTATE_A: u64 = 1 << 8;
 /// D, A, I and F.
 const ALL_MASKED: u64 = 0x3c0;
 
+/// F, and a translation fault of stage 1 at level 0.
+const NOT_MAPPED: Par = Par::from_bits(0b00_0100 << 1 | 1);
+
 impl<'s> ScriptedCpu<'s> {
     /// Where the host's vectors are: `VBAR_EL2`.
     pub const VECTORS: u64 = 0x4020_0800;
@@ -165,6 +172,7 @@ impl<'s> ScriptedCpu<'s> {
             mpidr: Cell::new(1 << 31),
             tpidr_el2: Cell::new(0),
             counter: Cell::new(0),
+            pstate: Cell::new(Pstate::empty()),
             daif: Cell::new(0),
             controls: Cell::default(),
             switched: RefCell::default(),
@@ -174,6 +182,7 @@ impl<'s> ScriptedCpu<'s> {
             invalidations: Cell::new(0),
             firmware_call: Cell::new(None),
             firmware: Cell::new(|x| x[0] = u64::MAX),
+            translation: Cell::new(&|_, _| NOT_MAPPED),
             pending: Cell::new(Intid(1023)),
             ich: RefCell::default(),
             script: Cell::new(script),
@@ -226,6 +235,14 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         Self::VECTORS
     }
 
+    fn pstate(&self) -> Pstate {
+        self.pstate.get()
+    }
+
+    unsafe fn set_pstate(&self, pstate: Pstate) {
+        self.pstate.set(pstate);
+    }
+
     fn mask_interrupts(&self) -> Daif {
         Daif(self.daif.replace(ALL_MASKED))
     }
@@ -264,6 +281,8 @@ unsafe impl Cpu for ScriptedCpu<'_> {
             unsafe { self.set_virtual_serror(false) }; // the guest takes it
         }
         (step.guest)(frame);
+        let pstate = Pstate::from_bits_retain(frame.pstate);
+        self.pstate.set(pstate & Pstate::OF_HOST);
         step.words
     }
 
@@ -343,6 +362,10 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
         self.firmware_call.set(Some(*x));
         (self.firmware.get())(x);
+    }
+
+    unsafe fn translate(&self, va: Va, at: At) -> Par {
+        (self.translation.get())(va, at)
     }
 
     unsafe fn gic_acknowledge(&self) -> Intid {

@@ -52,8 +52,9 @@ impl IpaRange {
         self.start.0.saturating_add(self.bytes)
     }
 
-    /// Returns the smallest range that holds both.
-    fn join(self, other: Self) -> Self {
+    /// Returns the smallest range that holds both, of tables of one format.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
         let start = self.start.min(other.start);
         let adjacent = self.start.0 == other.end() || other.start.0 == self.end();
         let overlap = self.start.0 < other.end() && other.start.0 < self.end();

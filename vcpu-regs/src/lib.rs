@@ -22,6 +22,7 @@ mod state;
 mod sysreg;
 mod table;
 mod timer;
+mod translate;
 
 pub use addr::{Intid, Ipa, Pa, Va, Vmid};
 pub use controls::{Cnthctl, Controls, Cptr, CptrE2h, Hcr, Hcrx, Mdcr};
@@ -39,3 +40,4 @@ pub use stage2::{Vtcr, VtcrFields, Vttbr};
 pub use state::*;
 pub use sysreg::{SysReg, SysRegDirections};
 pub use timer::{Timer, TimerCtl};
+pub use translate::{At, Par, Translated};

@@ -52,6 +52,16 @@ bitflags! {
     }
 }
 
+impl Pstate {
+    /// What code at EL2 may set for itself and an exception from a guest changes: it is as the
+    /// guest had it, or as the architecture says.
+    pub const OF_HOST: Self = Self::SSBS
+        .union(Self::PAN)
+        .union(Self::UAO)
+        .union(Self::DIT)
+        .union(Self::TCO);
+}
+
 /// Where a guest executes: the mode field of PSTATE, as far as a guest may have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

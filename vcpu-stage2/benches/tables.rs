@@ -148,7 +148,7 @@ fn table(options: Options) -> Owned {
 
 fn settle(change: Change<'_, Heap, Heap>) {
     // SAFETY: no CPU uses a table of a benchmark.
-    unsafe { change.settle(|what| _ = black_box(what)) }
+    unsafe { change.settle(|what| _ = black_box(&what)) }
 }
 
 fn map(table: &mut HeapTable, ipa: u64, pa: u64, bytes: u64) {
@@ -322,9 +322,16 @@ fn harvest(c: &mut Criterion) {
     let mut group = c.benchmark_group("harvest the dirty log of 4 GiB");
     group.sample_size(20).throughput(Throughput::Bytes(4 * GIB));
     let mut bitmap = vec![0u64; (4 * GIB / PAGE / 64) as usize];
-    for every in [0, 64, 1] {
-        group.bench_function(format!("1 page in {every} dirty"), |b| {
-            let mut table = table(Options::empty());
+    let cases = [
+        ("no page dirty", 0, Options::empty()),
+        ("1 page in 64 dirty", 64, Options::empty()),
+        ("every page dirty", 1, Options::empty()),
+        ("every page dirty, by hardware", 1, Options::DIRTY),
+    ];
+    for (name, every, options) in cases {
+        group.bench_function(name, |b| {
+            let mut table = table(options);
+            assert!(table.geometry().options().contains(options));
             map(&mut table, 0, 0, 4 * GIB);
             settle(table.start_log(Ipa(0), 4 * GIB).unwrap());
             b.iter_custom(|rounds| {

@@ -4,83 +4,17 @@ use crate::{
     AddressMap, FrameSource, Table,
     descriptor::{Kind, PARKED, VALID},
     memory,
+    pages::Recent,
     table::{Span, pieces},
 };
-use core::sync::atomic::Ordering::Relaxed;
-use vcpu_regs::{Invalidate, Ipa, IpaRange, Pa};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use vcpu_regs::{Invalidate, Pa};
 
-/// What has been taken out of a table and may still be in use by a CPU.
-#[derive(Debug)]
-pub(crate) struct Debt {
-    owed: Option<Invalidate>,
-    /// What the owed invalidation is about and a little more: all that was translated by an entry
-    /// that changed. Nothing may become valid there before it is settled.
-    broken: Span,
-    /// Tables no longer linked, each holding the address of the next in its first entry.
-    limbo: Option<Pa>,
-    /// Entries written but not valid before the invalidation: their number, and where they are.
-    parked: usize,
-    parked_span: Span,
-}
-
-/// In the first entry of a table in limbo: another follows. Not [`VALID`]: walks that still have
-/// the table cached find nothing there.
+/// In the first entry of a table in limbo: another follows, at this address and level (0 to 3).
+/// Neither [`VALID`] nor [`PARKED`]: an empty entry to us, and to walks that still have the table
+/// cached.
 const ANOTHER: u64 = 1 << 1;
-
-impl Debt {
-    pub(crate) const NONE: Self = Self {
-        owed: None,
-        broken: 0..0,
-        limbo: None,
-        parked: 0,
-        parked_span: 0..0,
-    };
-
-    /// New entries are to be made visible.
-    pub(crate) fn owe_publish(&mut self) {
-        self.owed.get_or_insert(Invalidate::Publish);
-    }
-
-    /// Translations of a range are to be forgotten.
-    pub(crate) fn owe(&mut self, range: IpaRange, broken: Span) {
-        self.broken = if self.broken.is_empty() {
-            broken
-        } else {
-            around(&self.broken, broken)
-        };
-        let range = Invalidate::Range(range);
-        let owed = self.owed.unwrap_or(Invalidate::Publish);
-        self.owed = Some(owed.join(range).unwrap_or(Invalidate::Vmid));
-    }
-
-    /// So many more entries are parked, in `span`.
-    pub(crate) fn park(&mut self, span: Span, entries: usize) {
-        if entries == 0 {
-            return;
-        }
-        self.parked_span = if self.parked == 0 {
-            span
-        } else {
-            around(&self.parked_span, span)
-        };
-        self.parked += entries;
-    }
-
-    /// Whether an old translation of some of `span` may still be in use.
-    pub(crate) fn is_broken(&self, span: &Span) -> bool {
-        span.start < self.broken.end && self.broken.start < span.end
-    }
-
-    /// A parked entry was taken out again.
-    pub(crate) fn unpark(&mut self) {
-        self.parked = self.parked.saturating_sub(1);
-    }
-}
-
-/// The smallest span that holds both.
-fn around(a: &Span, b: Span) -> Span {
-    a.start.min(b.start)..a.end.max(b.end)
-}
+const LEVEL_SHIFT: u32 = 2;
 
 /// A change of a table that CPUs may not have noticed yet.
 ///
@@ -100,7 +34,13 @@ impl<'t, F: FrameSource, M: AddressMap> Change<'t, F, M> {
 
     /// Returns what must be invalidated: this change's part and what earlier ones left.
     pub fn what(&self) -> Invalidate {
-        self.table.debt.owed.unwrap_or(Invalidate::Publish)
+        let Table { debt, geometry, .. } = &*self.table;
+        debt.owed(geometry).unwrap_or(Invalidate::Publish)
+    }
+
+    /// Returns the root of the table that changed.
+    pub fn root(&self) -> Pa {
+        self.table.root
     }
 
     /// Leaves it owed, to settle several changes at once ([`Table::owed`]).
@@ -119,11 +59,14 @@ impl<'t, F: FrameSource, M: AddressMap> Change<'t, F, M> {
     /// no CPU has used it.
     pub unsafe fn settle(self, mut execute: impl FnMut(Invalidate)) {
         let table = self.table;
-        let Some(owed) = table.debt.owed.take() else {
+        let Some(owed) = table.debt.owed(&table.geometry) else {
             return;
         };
         execute(owed);
-        table.debt.broken = 0..0;
+        table.debt.pay();
+        if owed == Invalidate::Publish {
+            return; // nothing was taken out, so nothing waits
+        }
         let revived = table.revive_parked();
         table.release_limbo();
         if revived {
@@ -137,7 +80,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// a change that failed had split before it did. Ask after an error too: until it is settled,
     /// a guest finds what was split missing ([`Walk::Changing`](crate::Walk::Changing)).
     pub fn owed(&mut self) -> Option<Change<'_, F, M>> {
-        self.debt.owed.is_some().then_some(Change { table: self })
+        self.debt.is_owed().then_some(Change { table: self })
     }
 
     /// Gives every frame back to the source, and the source back.
@@ -160,49 +103,59 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
 
     /// Takes a tree of tables, just unlinked, out of use: released when the debt is settled.
     pub(crate) fn retire(&mut self, table: Pa, level: i8) {
-        if level < 3 {
-            for index in 0..self.entries(table, level).len() {
-                let entry = self.word(table, level, index);
-                if entry & PARKED != 0 {
-                    self.debt.unpark();
-                }
-                if let Kind::Table(child) = self.format.kind(level, entry) {
-                    self.retire(child, level + 1);
-                }
-            }
-        } else if self.debt.parked > 0 {
-            let parked = |entry: &&core::sync::atomic::AtomicU64| entry.load(Relaxed) & PARKED != 0;
-            let count = self.entries(table, level).iter().filter(parked).count();
-            (0..count).for_each(|_| self.debt.unpark());
+        self.recent = Recent::NONE;
+        if self.debt.has_parked() {
+            let parked = self.parked_in(table, level);
+            self.debt.unpark(parked);
         }
-        let next = self.debt.limbo.map_or(0, |next| next.0 | ANOTHER);
+        self.shelve(table, level);
+    }
+
+    fn parked_in(&self, table: Pa, level: i8) -> usize {
+        let count = |entry: &AtomicU64| {
+            let word = entry.load(Relaxed);
+            let below = match self.format.kind(level, word) {
+                Kind::Table(child) => self.parked_in(child, level + 1),
+                Kind::Empty | Kind::Leaf => 0,
+            };
+            below + usize::from(word & PARKED != 0)
+        };
+        self.entries(table, level).iter().map(count).sum()
+    }
+
+    /// Puts a tree into limbo. The tables of it stay linked to each other, but for the first of
+    /// each: where that was is the link to what is in limbo already.
+    fn shelve(&mut self, table: Pa, level: i8) {
+        if let Kind::Table(child) = self.format.kind(level, self.word(table, level, 0)) {
+            self.shelve(child, level + 1);
+        }
+        let next = match self.debt.limbo {
+            Some((next, level)) => next.0 | (level as u64) << LEVEL_SHIFT | ANOTHER,
+            None => 0,
+        };
         if let Some(first) = self.entries(table, level).first() {
             memory::store(first, next);
         }
-        self.debt.limbo = Some(table);
+        self.debt.limbo = Some((table, level));
     }
 
     fn release_limbo(&mut self) {
-        while let Some(table) = self.debt.limbo {
-            // Level 3 stands for any: only the first entry is read.
-            let next = self
-                .entries(table, 3)
-                .first()
-                .map_or(0, |entry| entry.load(Relaxed));
-            self.debt.limbo = (next & ANOTHER != 0).then_some(Pa(next & !ANOTHER));
-            self.frames.release(table, self.geometry.granule().bytes());
+        while let Some((table, level)) = self.debt.limbo {
+            let next = self.word(table, level, 0);
+            let next_level = next >> LEVEL_SHIFT & 3;
+            let pa = Pa(next & !(ANOTHER | 3 << LEVEL_SHIFT));
+            self.debt.limbo = (next & ANOTHER != 0).then_some((pa, next_level as i8));
+            self.discard(table, level);
         }
     }
 
     /// Makes parked entries valid; whether there were any.
     fn revive_parked(&mut self) -> bool {
-        let any = self.debt.parked > 0;
-        if any {
-            let span = self.debt.parked_span.clone();
-            self.revive_in(self.root, self.geometry.start_level(), span);
-            self.debt.parked = 0;
+        let span = self.debt.take_parked();
+        if let Some(span) = &span {
+            self.revive_in(self.root, self.geometry.start_level(), span.clone());
         }
-        any
+        span.is_some()
     }
 
     fn revive_in(&self, table: Pa, level: i8, span: Span) {
@@ -222,26 +175,17 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     }
 
     /// Notes that leaves of `level` in `span` changed.
+    #[inline]
     pub(crate) fn owe_leaves(&mut self, span: Span, level: i8) {
-        self.debt.owe(self.ipa_range(&span, Some(level)), span);
+        let broken = span.clone();
+        self.debt.owe(&self.geometry, span, Some(level), broken);
     }
 
     /// Notes that a table is gone, with what it translated of `span`, by an entry of `level`.
     pub(crate) fn owe_table(&mut self, span: Span, level: i8) {
         let shift = self.geometry.granule().entry_shift(level);
         let start = span.start >> shift << shift;
-        self.debt
-            .owe(self.ipa_range(&span, None), start..start + (1 << shift));
-    }
-
-    fn ipa_range(&self, span: &Span, level: Option<i8>) -> IpaRange {
-        IpaRange {
-            start: Ipa(span.start),
-            bytes: span.end - span.start,
-            granule: self.geometry.granule(),
-            wide_descriptors: self.geometry.has_wide_descriptors(),
-            level,
-            leaves_only: level.is_some(),
-        }
+        let broken = start..start + (1 << shift);
+        self.debt.owe(&self.geometry, span, None, broken);
     }
 }

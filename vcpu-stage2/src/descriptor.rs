@@ -46,35 +46,58 @@ pub(crate) struct Format {
     wide: bool,
     force_write_back: bool,
     xnx: bool,
+    /// Table walks set the access flag (`VTCR_EL2.HA`).
+    sets_access_flag: bool,
+    /// Table walks make leaves writable (`VTCR_EL2.HD`).
+    sets_dirty: bool,
+    /// Bits of an address that stand at their own place.
+    low: u64,
+    /// Those above, from bit `high_shift` under the mask `high`, stand from bit `high_place`.
+    high: u64,
+    high_shift: u32,
+    high_place: u32,
 }
 
 impl Format {
     pub(crate) const fn new(geometry: &Geometry) -> Self {
+        let wide = geometry.has_wide_descriptors();
+        let (high_shift, high, high_place) = match (wide, geometry.granule()) {
+            (true, _) => (50, 3, 8),
+            (false, Granule::Kib64) => (48, 0xf, 12),
+            (false, _) => (48, 0, 0),
+        };
         Self {
             granule: geometry.granule(),
-            wide: geometry.has_wide_descriptors(),
+            wide,
             force_write_back: geometry.options().contains(Options::FORCE_WRITE_BACK),
             xnx: geometry.has_xnx(),
+            sets_access_flag: geometry.options().contains(Options::ACCESS_FLAG),
+            sets_dirty: geometry.options().contains(Options::DIRTY),
+            low: (1 << high_shift) - 1,
+            high,
+            high_shift,
+            high_place,
         }
+    }
+
+    /// Whether a table walk may still write this leaf. What walks record, they never take back:
+    /// a leaf in which all is recorded is software's alone to write until software clears it.
+    pub(crate) const fn walks_may_write(self, leaf: u64) -> bool {
+        self.sets_access_flag && leaf & ACCESS_FLAG == 0
+            || self.sets_dirty && leaf & (DIRTY_MODIFIER | S2AP_WRITE) == DIRTY_MODIFIER
     }
 
     /// Places an address of at most 52 bits.
+    #[inline]
     pub(crate) const fn address(self, pa: u64) -> u64 {
-        match (self.wide, self.granule) {
-            (true, _) => pa & ((1 << 50) - 1) | (pa >> 50 & 3) << 8,
-            (false, Granule::Kib64) => pa & ((1 << 48) - 1) | (pa >> 48 & 0xf) << 12,
-            (false, _) => pa,
-        }
+        pa & self.low | (pa >> self.high_shift & self.high) << self.high_place
     }
 
     /// Takes the address out, as far as it selects memory of `1 << shift` bytes.
+    #[inline]
     pub(crate) const fn pa(self, descriptor: u64, shift: u32) -> Pa {
-        let low = descriptor & ((1 << 48) - 1) & !((1 << shift) - 1);
-        Pa(match (self.wide, self.granule) {
-            (true, _) => low | descriptor & 3 << 48 | (descriptor >> 8 & 3) << 50,
-            (false, Granule::Kib64) => low | (descriptor >> 12 & 0xf) << 48,
-            (false, _) => low,
-        })
+        let low = descriptor & self.low & !((1 << shift) - 1);
+        Pa(low | (descriptor >> self.high_place & self.high) << self.high_shift)
     }
 
     /// The descriptor of a table, valid.

@@ -173,14 +173,15 @@ impl Geometry {
     }
 
     /// Returns how little break-before-make a change of block size needs: 0 to 2 (FEAT_BBM).
+    ///
+    /// Tables use level 2, where a block becomes a table at once. Level 1 they take for 0. There the
+    /// block would first be marked (nT), which leaves a CPU the choice to refuse it with a
+    /// translation fault: a guest may then meet what it meets at an invalid entry, and a host must
+    /// be ready for it just the same. The unmarked block must be out of the TLBs before the table
+    /// comes, and the marked one after it, so it is two invalidations where an invalid entry needs
+    /// one.
     pub const fn break_before_make_level(&self) -> u8 {
         self.bbm_level
-    }
-
-    /// Returns whether table walks change descriptors: access flag or dirty state.
-    pub(crate) const fn hardware_writes(&self) -> bool {
-        self.options
-            .intersects(Options::ACCESS_FLAG.union(Options::DIRTY))
     }
 
     /// Returns whether descriptors have the 52-bit format of FEAT_LPA2.

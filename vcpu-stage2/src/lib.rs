@@ -30,11 +30,14 @@
 
 mod attributes;
 mod change;
+mod debt;
 mod descriptor;
 mod geometry;
 mod guest_walk;
+mod harvest;
 mod map;
 mod memory;
+mod pages;
 mod protect;
 mod request;
 mod show;

@@ -29,6 +29,15 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         self.check_memory(pa, bytes)?;
         let bits = self.bits(&attributes)?;
         let (table, level) = self.descend(&span);
+        // A TLB may still hold what was here: not before it has forgotten.
+        let park = self.debt.is_broken(&span);
+        let hint = self.geometry.options().contains(Options::CONTIGUOUS)
+            && bytes >= self.geometry.group_bytes(3);
+        if level == 3 && !park && !hint {
+            self.map_pages(table, &span, pa, bits)?;
+            self.debt.owe_publish();
+            return Ok(Change::new(self));
+        }
         if let Some(taken) = self.first_mapped_in(table, level, span.clone()) {
             return Err(MapError::Occupied(taken));
         }
@@ -37,8 +46,6 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             pa: pa.0,
             bits,
         };
-        // A TLB may still hold what was here: not before it has forgotten.
-        let park = self.debt.is_broken(&span);
         if let Err(failure) = self.fill(table, level, span.clone(), leaves, park) {
             // The pages before it are new: unmapping them splits nothing, so it cannot fail.
             self.clear_span(span.start..failure.reached);

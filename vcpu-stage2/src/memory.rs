@@ -1,5 +1,6 @@
 //! The memory tables live in: the host's frames, and how to reach them.
 
+use crate::descriptor::Format;
 use core::{
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
@@ -128,11 +129,13 @@ pub(crate) fn take(entry: &AtomicU64) -> u64 {
     entry.swap(0, Ordering::Relaxed)
 }
 
-/// Changes a valid entry in place, losing nothing that hardware records meanwhile; returns what
-/// it was.
-pub(crate) fn update(entry: &AtomicU64, change: impl Fn(u64) -> u64) -> u64 {
+/// Changes an entry in place, losing nothing that table walks record meanwhile; returns what it
+/// was.
+pub(crate) fn update(entry: &AtomicU64, format: Format, change: impl Fn(u64) -> u64) -> u64 {
     let mut old = entry.load(Ordering::Relaxed);
-    loop {
+    #[cfg(test)]
+    crate::tests::race(entry);
+    while format.walks_may_write(old) {
         let new = change(old);
         match entry.compare_exchange_weak(old, new, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => {
@@ -143,16 +146,7 @@ pub(crate) fn update(entry: &AtomicU64, change: impl Fn(u64) -> u64) -> u64 {
             Err(now) => old = now,
         }
     }
-}
-
-/// Clears bits of an entry, losing nothing that hardware records meanwhile, if it does.
-pub(crate) fn clear_bits(entry: &AtomicU64, bits: u64, hardware_writes: bool) {
-    #[cfg(test)]
-    crate::tests::observe(entry, entry.load(Ordering::Relaxed) & !bits);
-    if hardware_writes {
-        entry.fetch_and(!bits, Ordering::Relaxed);
-    } else {
-        // Then whoever has the table is the only writer, and this several times cheaper.
-        entry.store(entry.load(Ordering::Relaxed) & !bits, Ordering::Relaxed);
-    }
+    // Whoever has the table is the only writer, and this is several times cheaper.
+    store(entry, change(old));
+    old
 }

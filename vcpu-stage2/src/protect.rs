@@ -132,9 +132,11 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
 
     /// Writes each leaf of a span anew, its memory where `place` says; the edges cut none.
     fn rewrite(&mut self, span: Span, place: &impl Fn(u64, u64) -> u64, bits: u64) {
-        self.rewrite_in(self.root, self.geometry.start_level(), span, place, bits);
+        let (root, level) = (self.root, self.geometry.start_level());
+        self.rewrite_in(root, level, span, place, bits, true);
     }
 
+    /// `live`: walks can reach the table. What they cannot is in no TLB, and owes nothing.
     fn rewrite_in(
         &mut self,
         table: Pa,
@@ -142,6 +144,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         span: Span,
         place: &impl Fn(u64, u64) -> u64,
         bits: u64,
+        live: bool,
     ) {
         let shift = self.geometry.granule().entry_shift(level);
         for piece in pieces(span, shift) {
@@ -151,19 +154,24 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             let word = entry.load(Relaxed);
             match self.format.kind(level, word) {
                 Kind::Empty => {}
-                Kind::Table(child) => self.rewrite_in(child, level + 1, piece, place, bits),
+                Kind::Table(child) => {
+                    let live = live && word & PARKED == 0;
+                    self.rewrite_in(child, level + 1, piece, place, bits, live);
+                }
                 Kind::Leaf => {
                     let pa = place(piece.start, self.format.pa(word, shift).0);
                     let new = self.format.leaf(level, pa, keep_log(word, bits));
                     if word & PARKED != 0 {
                         memory::store(entry, new & !VALID | PARKED);
+                    } else if !live {
+                        memory::store(entry, new);
                     } else if self.format.needs_break(word, new) {
                         let word = memory::take(entry);
                         memory::store(entry, keep_log(word, new) & !VALID | PARKED);
                         self.debt.park(piece.clone(), 1);
                         self.owe_leaves(piece, level);
                     } else if word != new {
-                        memory::update(entry, |word| keep_log(word, new));
+                        memory::update(entry, self.format, |word| keep_log(word, new));
                         self.owe_leaves(piece, level);
                     }
                 }

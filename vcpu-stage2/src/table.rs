@@ -2,9 +2,10 @@
 
 use crate::{
     AddressMap, Execute, FrameSource, Geometry, RootError, Stage2,
-    change::Debt,
+    debt::Debt,
     descriptor::{Format, Kind},
     memory,
+    pages::Recent,
 };
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use vcpu_regs::{Ipa, Pa, Vmid};
@@ -83,6 +84,7 @@ pub struct Table<F, M> {
     pub(crate) frames: F,
     pub(crate) memory: M,
     pub(crate) debt: Debt,
+    pub(crate) recent: Recent,
 }
 
 /// Whole pages of IPA space: `start..end`, in range.
@@ -109,6 +111,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
             frames,
             memory,
             debt: Debt::NONE,
+            recent: Recent::NONE,
         })
     }
 
@@ -127,8 +130,8 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// # Safety
     ///
     /// For as long as a guest may run under the value or a copy, the table is not
-    /// [released](Self::release), and no other table is used with `vmid`, on any CPU, unless what
-    /// TLBs held of `vmid` was invalidated in between.
+    /// [released](Self::release), no other table is used with `vmid`, on any CPU, unless what
+    /// TLBs held of `vmid` was invalidated in between, and this one is used with no other.
     pub unsafe fn stage2(&self, vmid: Vmid) -> Result<Stage2, RootError> {
         // SAFETY: this table is in its geometry's format and only `release` ends that, which the
         // caller rules out; `map` made its callers answer for the memory in it; the VMID is the
@@ -142,7 +145,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// # Safety
     ///
     /// For as long as a guest may run under the value or a copy, the table is not
-    /// [released](Self::release).
+    /// [released](Self::release); one VM is made of them.
     pub unsafe fn unnumbered_stage2(&self) -> Result<Stage2, RootError> {
         // SAFETY: as in `stage2`, without a VMID.
         unsafe { Stage2::unnumbered(self.root, &self.geometry) }
@@ -235,25 +238,6 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         self.frames.release(table, self.geometry.granule().bytes());
     }
 
-    /// The lowest table that translates all of a span, and its level.
-    pub(crate) fn descend(&self, span: &Span) -> (Pa, i8) {
-        let (mut table, mut level) = (self.root, self.geometry.start_level());
-        while level < 3 {
-            let shift = self.geometry.granule().entry_shift(level);
-            if span.start >> shift != span.end.saturating_sub(1) >> shift {
-                break;
-            }
-            let Some(entry) = self.entry(table, level, span.start) else {
-                break;
-            };
-            let Kind::Table(child) = self.format.kind(level, entry.load(Relaxed)) else {
-                break;
-            };
-            (table, level) = (child, level + 1);
-        }
-        (table, level)
-    }
-
     /// Returns the first mapped address of the span.
     #[cfg(test)]
     pub(crate) fn first_mapped(&self, span: Span) -> Option<Ipa> {
@@ -261,6 +245,9 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     }
 
     pub(crate) fn first_mapped_in(&self, table: Pa, level: i8, span: Span) -> Option<Ipa> {
+        if level == 3 {
+            return self.first_page(table, &span);
+        }
         for piece in pieces(span, self.geometry.granule().entry_shift(level)) {
             let entry = self.entry(table, level, piece.start)?.load(Relaxed);
             match self.format.kind(level, entry) {

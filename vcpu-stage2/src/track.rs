@@ -8,7 +8,7 @@
 use crate::{
     AddressMap, Change, FrameSource, MapError, Options, Table,
     descriptor::{
-        ACCESS_FLAG, CONTIGUOUS, DIRTY_MODIFIER, Kind, LOGGED, PARKED, S2AP_WRITE, VALID,
+        ACCESS_FLAG, CONTIGUOUS, DIRTY_MODIFIER, Format, Kind, LOGGED, PARKED, S2AP_WRITE, VALID,
     },
     memory,
     table::{Span, pieces},
@@ -18,10 +18,10 @@ use vcpu_regs::{Ipa, Pa};
 
 /// Leaves that changed, for what is owed: the span around them, by level from -1.
 #[derive(Default)]
-struct Changed([Option<Span>; 5]);
+pub(crate) struct Changed([Option<Span>; 5]);
 
 impl Changed {
-    fn note(&mut self, level: i8, leaf: &Span) {
+    pub(crate) fn note(&mut self, level: i8, leaf: &Span) {
         if let Some(span) = self.0.get_mut((level + 1) as usize) {
             *span = Some(match span.take() {
                 None => leaf.clone(),
@@ -46,11 +46,11 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         } else {
             0
         };
-        self.update_leaves(span, |entry, _| {
+        self.update_leaves(span, |entry, format| {
             let word = entry.load(Relaxed);
             let logs = word & S2AP_WRITE != 0 && word & LOGGED == 0;
             if logs {
-                memory::update(entry, |word| word & !S2AP_WRITE | LOGGED | modifier);
+                memory::update(entry, format, |word| word & !S2AP_WRITE | LOGGED | modifier);
             }
             logs && word & VALID != 0
         });
@@ -62,10 +62,12 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// or what was written since is not told. [`merge`](Self::merge) makes blocks again.
     pub fn stop_log(&mut self, ipa: Ipa, bytes: u64) -> Result<Change<'_, F, M>, MapError> {
         let span = self.span(ipa, bytes)?;
-        self.update_leaves(span, |entry, _| {
+        self.update_leaves(span, |entry, format| {
             let word = entry.load(Relaxed);
             if word & LOGGED != 0 {
-                memory::update(entry, |word| word & !(LOGGED | DIRTY_MODIFIER) | S2AP_WRITE);
+                memory::update(entry, format, |word| {
+                    word & !(LOGGED | DIRTY_MODIFIER) | S2AP_WRITE
+                });
             }
             word & (LOGGED | VALID) == LOGGED | VALID && word & S2AP_WRITE == 0
         });
@@ -81,12 +83,12 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     pub fn log_write(&mut self, ipa: Ipa) -> Option<Change<'_, F, M>> {
         let span = self.page(ipa)?;
         let mut permitted = false;
-        self.update_leaves(span, |entry, _| {
+        self.update_leaves(span, |entry, format| {
             let word = entry.load(Relaxed);
             permitted = word & (LOGGED | S2AP_WRITE) != 0;
             let logs = word & LOGGED != 0 && word & S2AP_WRITE == 0;
             if logs {
-                memory::update(entry, |word| word | S2AP_WRITE);
+                memory::update(entry, format, |word| word | S2AP_WRITE);
             }
             logs && word & VALID != 0
         });
@@ -97,75 +99,15 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         Some(Change::new(self))
     }
 
-    /// Reports the pages under the log that were written since the last time, and protects them
-    /// again: sets bit n of `bitmap`, bit 0 of its first word first, for page n of the `bytes`
-    /// from `ipa`. Other bits stay.
-    ///
-    /// Settle the change before reading the pages: until then a guest may still write them.
-    pub fn harvest_dirty(
-        &mut self,
-        ipa: Ipa,
-        bytes: u64,
-        bitmap: &mut [u64],
-    ) -> Result<Change<'_, F, M>, MapError> {
-        let span = self.bitmap_span(ipa, bytes, bitmap)?;
-        let page = self.geometry.granule().shift();
-        let start = span.start;
-        let hardware = self.geometry.hardware_writes();
-        self.update_leaves(span, |entry, leaf| {
-            const DIRTY: u64 = LOGGED | S2AP_WRITE;
-            let word = entry.load(Relaxed);
-            if word & DIRTY != DIRTY {
-                return false;
-            }
-            memory::clear_bits(entry, S2AP_WRITE, hardware);
-            // Pages under the log are pages: one bit.
-            set_bits(bitmap, (leaf.start - start) >> page, 1);
-            word & VALID != 0
-        });
-        self.debt.owe_publish();
-        Ok(Change::new(self))
-    }
-
-    /// Reports what was used since the last time, and clears its access flag: sets the bits of
-    /// all pages of each leaf that had it, as [`harvest_dirty`](Self::harvest_dirty) does.
-    ///
-    /// The next use faults ([`touch`](Self::touch)), or sets the flag where
-    /// [`Options::ACCESS_FLAG`] is in use. Where an estimate is enough, the change may be
-    /// deferred: a TLB may then use a page without setting its flag.
-    pub fn harvest_accessed(
-        &mut self,
-        ipa: Ipa,
-        bytes: u64,
-        bitmap: &mut [u64],
-    ) -> Result<Change<'_, F, M>, MapError> {
-        let span = self.bitmap_span(ipa, bytes, bitmap)?;
-        let page = self.geometry.granule().shift();
-        let (start, end) = (span.start, span.end);
-        let hardware = self.geometry.hardware_writes();
-        self.update_leaves(span, |entry, leaf| {
-            let word = entry.load(Relaxed);
-            if word & ACCESS_FLAG == 0 {
-                return false;
-            }
-            memory::clear_bits(entry, ACCESS_FLAG, hardware);
-            let (first, last) = (leaf.start.max(start), leaf.end.min(end));
-            set_bits(bitmap, (first - start) >> page, (last - first) >> page);
-            word & VALID != 0
-        });
-        self.debt.owe_publish();
-        Ok(Change::new(self))
-    }
-
     /// Answers an access-flag fault at `ipa`: sets the flag. `None` if nothing is mapped there.
     ///
     /// No TLB holds a leaf without the flag: the change only needs publishing.
     pub fn touch(&mut self, ipa: Ipa) -> Option<Change<'_, F, M>> {
         let span = self.page(ipa)?;
         let mut mapped = false;
-        self.update_leaves(span, |entry, _| {
+        self.update_leaves(span, |entry, format| {
             mapped = true;
-            memory::update(entry, |word| word | ACCESS_FLAG);
+            memory::update(entry, format, |word| word | ACCESS_FLAG);
             false
         });
         if !mapped {
@@ -181,31 +123,24 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
         self.span(Ipa(ipa.0 & !(bytes - 1)), bytes).ok()
     }
 
-    fn bitmap_span(&self, ipa: Ipa, bytes: u64, bitmap: &[u64]) -> Result<Span, MapError> {
-        let span = self.span(ipa, bytes)?;
-        let words = (bytes >> self.geometry.granule().shift()).div_ceil(64);
-        if (bitmap.len() as u64) < words {
-            return Err(MapError::BitmapTooSmall {
-                words: bitmap.len(),
-                needed: words,
-            });
-        }
-        Ok(span)
-    }
-
     /// Calls `update` with every leaf of a span; `true` means that TLBs may hold what it was.
-    fn update_leaves(&mut self, span: Span, mut update: impl FnMut(&AtomicU64, &Span) -> bool) {
-        let mut changed = Changed::default();
+    fn update_leaves(&mut self, span: Span, mut update: impl FnMut(&AtomicU64, Format) -> bool) {
+        let (mut changed, format) = (Changed::default(), self.format);
         self.visit(
             self.root,
             self.geometry.start_level(),
             span,
             &mut |entry, level, leaf| {
-                if update(entry, leaf) {
+                if update(entry, format) {
                     changed.note(level, leaf);
                 }
             },
         );
+        self.owe_changed(changed);
+    }
+
+    /// Owes what is noted.
+    pub(crate) fn owe_changed(&mut self, changed: Changed) {
         for (level, span) in (-1..).zip(changed.0) {
             if let Some(span) = span {
                 self.owe_leaves(span, level);
@@ -305,13 +240,4 @@ pub(crate) const fn keep_log(old: u64, new: u64) -> u64 {
         return new;
     }
     new & !S2AP_WRITE | old & (LOGGED | DIRTY_MODIFIER | S2AP_WRITE)
-}
-
-/// Sets `count` bits from bit `first`.
-fn set_bits(bitmap: &mut [u64], first: u64, count: u64) {
-    for bit in first..first + count {
-        if let Some(word) = bitmap.get_mut((bit / 64) as usize) {
-            *word |= 1 << (bit % 64);
-        }
-    }
 }

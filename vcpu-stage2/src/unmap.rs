@@ -17,9 +17,12 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// what is left of a split block missing.
     pub fn unmap(&mut self, ipa: Ipa, bytes: u64) -> Result<Change<'_, F, M>, MapError> {
         let span = self.span(ipa, bytes)?;
-        self.split_at(span.start)?;
-        self.split_at(span.end)?;
-        self.clear_span(span);
+        let (table, level) = self.descend(&span);
+        if level < 3 || !self.clear_pages(table, &span) {
+            self.split_at(span.start)?;
+            self.split_at(span.end)?;
+            self.clear_span(span);
+        }
         self.debt.owe_publish();
         Ok(Change::new(self))
     }
@@ -27,11 +30,15 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// Unmaps a span whose edges cut no block.
     pub(crate) fn clear_span(&mut self, span: Span) {
         if !span.is_empty() {
-            self.clear_in(self.root, self.geometry.start_level(), span);
+            self.clear_in(self.root, self.geometry.start_level(), span, true);
         }
     }
 
-    fn clear_in(&mut self, table: Pa, level: i8, span: Span) {
+    /// `live`: walks can reach the table. What they cannot is in no TLB, and owes nothing.
+    fn clear_in(&mut self, table: Pa, level: i8, span: Span, live: bool) {
+        if level == 3 {
+            return self.take_pages(table, &span, live);
+        }
         let shift = self.geometry.granule().entry_shift(level);
         // Adjacent leaves are owed together.
         let mut leaves = span.start..span.start;
@@ -46,10 +53,10 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                 Kind::Leaf => {
                     let word = memory::take(entry);
                     if word & PARKED != 0 {
-                        self.debt.unpark();
+                        self.debt.unpark(1);
                     }
                     if leaves.end != piece.start {
-                        self.owe_cleared(leaves, level);
+                        self.owe_cleared(leaves, level, live);
                         leaves = piece.start..piece.start;
                     }
                     leaves.end = piece.end;
@@ -57,19 +64,20 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                 Kind::Table(child) if whole => {
                     memory::take(entry);
                     if word & PARKED != 0 {
-                        self.debt.unpark();
+                        self.debt.unpark(1);
                     }
                     self.retire(child, level + 1);
                     self.owe_table(piece, level);
                 }
                 Kind::Table(child) => {
-                    self.clear_in(child, level + 1, piece.clone());
+                    let live = live && word & PARKED == 0;
+                    self.clear_in(child, level + 1, piece.clone(), live);
                     if self.is_empty(child, level + 1, &piece)
                         && let Some(entry) = self.entry(table, level, piece.start)
                     {
                         memory::take(entry);
                         if word & PARKED != 0 {
-                            self.debt.unpark();
+                            self.debt.unpark(1);
                         }
                         self.retire(child, level + 1);
                         self.owe_table(piece, level);
@@ -77,17 +85,17 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
                 }
             }
         }
-        self.owe_cleared(leaves, level);
+        self.owe_cleared(leaves, level, live);
     }
 
-    fn owe_cleared(&mut self, leaves: Span, level: i8) {
-        if !leaves.is_empty() {
+    fn owe_cleared(&mut self, leaves: Span, level: i8, live: bool) {
+        if live && !leaves.is_empty() {
             self.owe_leaves(leaves, level);
         }
     }
 
     /// Whether a table is empty; `cleared` is what was just taken out of it.
-    fn is_empty(&self, table: Pa, level: i8, cleared: &Span) -> bool {
+    pub(crate) fn is_empty(&self, table: Pa, level: i8, cleared: &Span) -> bool {
         let entries = self.entries(table, level);
         let empty = |entry: &core::sync::atomic::AtomicU64| entry.load(Relaxed) == 0;
         // Whoever unmaps page by page left the neighbour: look there first.

@@ -12,9 +12,9 @@ mod interrupts;
 mod ipi;
 mod ours;
 mod peer;
+mod virtual_machine;
 
 use aarch64_cpu::registers::{MDCR_EL2, ReadWriteable};
-use dtoolkit::{Node, Property};
 use guest::{CALL, SGI, WORKLOADS, Workload};
 use host::Host;
 use machine::{Error, Machine, layout, println};
@@ -26,7 +26,8 @@ use vcpu_stage2::{Attributes, Geometry, IpaBits, LinearMap, Request, Stage2, Tab
 
 machine::main!(main);
 
-/// Of each loop, unless QEMU's `-append rounds=…` says otherwise; `only=NAME` leaves out the rest.
+/// Of each loop, unless QEMU's `-append rounds=…` says otherwise; `only=NAME` leaves out the rest,
+/// `host=ours` the peer, which needs E2H=0.
 const ROUNDS: u64 = 10_000;
 
 /// A call to a host that runs another vCPU, of another VM, before it returns. A round of the two is
@@ -50,9 +51,12 @@ impl Guest {
 }
 
 fn main(mut machine: Machine) -> Result<(), Error> {
-    let rounds = argument(&machine, "rounds=").map_or(Some(ROUNDS), |rounds| rounds.parse().ok());
+    let rounds = machine
+        .tree
+        .argument("rounds=")
+        .map_or(Some(ROUNDS), |rounds| rounds.parse().ok());
     let rounds = rounds.ok_or(Error::Guest("`rounds=` wants a number"))?;
-    let only = argument(&machine, "only=");
+    let only = machine.tree.argument("only=");
     let is_wanted = |name| only.is_none_or(|only| only == name);
     // SAFETY: nothing else in this program uses the interrupt controller.
     unsafe { interrupts::enable(SGI)? };
@@ -86,6 +90,12 @@ fn main(mut machine: Machine) -> Result<(), Error> {
         let ticks = ipi::run(&mut el2, &vms[0], &guest, &host)?;
         report("ours", ipi::NAME, rounds, ticks, ipi::LOOP_COST);
     }
+    if is_wanted("irq") && host.interrupts() != rounds {
+        return Err(Error::Guest("an interrupt was lost"));
+    }
+    if machine.tree.argument("host=") == Some("ours") {
+        return Ok(());
+    }
 
     let mut peer = Peer::enable()?;
     for workload in WORKLOADS.iter().filter(|workload| is_wanted(workload.name)) {
@@ -102,15 +112,11 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     if is_wanted("irq") && host.interrupts() != 2 * rounds {
         return Err(Error::Guest("an interrupt was lost"));
     }
+    drop(peer);
+    if only.is_none() {
+        virtual_machine::run(machine)?;
+    }
     Ok(())
-}
-
-/// Returns what follows `name` on the command line that QEMU was given for the machine.
-fn argument(machine: &Machine, name: &str) -> Option<&'static str> {
-    let chosen = machine.tree.fdt().find_node("/chosen")?;
-    let line: &str = chosen.property("bootargs")?.value_as().ok()?;
-    line.split_ascii_whitespace()
-        .find_map(|word| word.strip_prefix(name))
 }
 
 /// Returns the memories of two VMs: guest RAM, and the redistributor, to raise interrupts with.

@@ -3,6 +3,8 @@
 //! aarch64-rt's entry point calls [`enable_mmu`] before anything else, then clears `.bss` and calls
 //! the `main!` of the example. Its own `enable_mmu` writes PARange to the position it has in
 //! TCR_EL1; this one builds W^X tables first and follows the EL2 layout.
+//!
+//! Every host starts with E2H=0; one that wants E2H=1 goes on to [`crate::vhe`].
 
 use core::arch::naked_asm;
 use core::ptr::{addr_of, addr_of_mut};
@@ -24,23 +26,47 @@ const SCTLR: u64 = 0x30c5_0830 | (1 << 19) | (1 << 12) | (1 << 3) | (1 << 2) | 1
 const HCR: u64 = (1 << 31) | (1 << 5);
 
 /// 48 bits: the most that TCR_EL2.PS may say with 4 KiB pages and DS=0.
-const PS_48_BITS: u64 = 5;
+pub(crate) const PS_48_BITS: u64 = 5;
 
 const VALID: u64 = 1;
 /// Bit 1: a table at levels 1 and 2, a page at level 3; a block has it clear.
 const TABLE_OR_PAGE: u64 = 1 << 1;
 const ATTR_NORMAL: u64 = 1 << 2;
-/// AP[1], RES1 in a regime with one exception level.
-const AP1: u64 = 1 << 6;
 const READ_ONLY: u64 = 1 << 7;
 const INNER_SHAREABLE: u64 = 3 << 8;
 const ACCESSED: u64 = 1 << 10;
-const EXECUTE_NEVER: u64 = 1 << 54;
 
-const DEVICE: u64 = VALID | AP1 | ACCESSED | EXECUTE_NEVER;
-const DATA: u64 = DEVICE | ATTR_NORMAL | INNER_SHAREABLE;
-const CONSTANTS: u64 = DATA | READ_ONLY;
-const CODE: u64 = CONSTANTS & !EXECUTE_NEVER;
+/// What a translation regime asks of every leaf.
+pub(crate) struct Leaves {
+    /// Set in each.
+    pub always: u64,
+    /// EL2 does not execute it.
+    pub execute_never: u64,
+}
+
+impl Leaves {
+    /// EL2 by itself: AP[1] is RES1, XN is bit 54.
+    const EL2: Self = Self {
+        always: 1 << 6,
+        execute_never: 1 << 54,
+    };
+
+    const fn device(&self) -> u64 {
+        VALID | ACCESSED | self.always | self.execute_never
+    }
+
+    const fn data(&self) -> u64 {
+        self.device() | ATTR_NORMAL | INNER_SHAREABLE
+    }
+
+    const fn constants(&self) -> u64 {
+        self.data() | READ_ONLY
+    }
+
+    const fn code(&self) -> u64 {
+        self.constants() & !self.execute_never
+    }
+}
 
 const GIB: u64 = 1 << 30;
 const BLOCK: u64 = 2 << 20;
@@ -59,21 +85,25 @@ impl Table {
 
 /// All of stage 1. `root[0]` is 0 until the first CPU has filled the rest.
 #[repr(C)]
-struct Tables {
+pub(crate) struct Tables {
     root: Table,
     devices: Table,
     ram: Table,
     image: [Table; IMAGE_TABLES],
 }
 
+impl Tables {
+    pub(crate) const EMPTY: Self = Self {
+        root: Table::EMPTY,
+        devices: Table::EMPTY,
+        ram: Table::EMPTY,
+        image: [Table::EMPTY; IMAGE_TABLES],
+    };
+}
+
 // In `.data`: aarch64-rt clears `.bss` once the MMU walks these.
 #[unsafe(link_section = ".data.tables")]
-static mut TABLES: Tables = Tables {
-    root: Table::EMPTY,
-    devices: Table::EMPTY,
-    ram: Table::EMPTY,
-    image: [Table::EMPTY; IMAGE_TABLES],
-};
+static mut TABLES: Tables = Tables::EMPTY;
 
 // From image.ld of aarch64-rt; each starts a page.
 unsafe extern "C" {
@@ -164,45 +194,51 @@ unsafe extern "C" fn enable_mmu() {
     )
 }
 
-/// Fills the identity map: devices, RAM, and the image page by page so that no page is writable and
-/// executable.
+/// Fills [`TABLES`].
 ///
 /// Runs with the MMU off, before `.bss` is cleared.
 extern "C" fn build_tables() {
     let tables = addr_of_mut!(TABLES);
     // SAFETY: `enable_mmu` calls this on the first CPU only, before any other code: nothing else
     // refers to `TABLES`.
-    let tables = unsafe { &mut *tables };
+    unsafe { &mut *tables }.fill(&Leaves::EL2);
+}
 
-    for (index, entry) in tables.devices.0.iter_mut().enumerate().skip(FLASH_BLOCKS) {
-        *entry = (index as u64 * BLOCK) | DEVICE;
-    }
-
-    for (index, entry) in tables.ram.0.iter_mut().enumerate() {
-        *entry = (RAM_START + index as u64 * BLOCK) | DATA;
-    }
-    let code = addr_of!(text_begin) as u64..addr_of!(rodata_begin) as u64;
-    let constants = addr_of!(rodata_begin) as u64..addr_of!(data_begin) as u64;
-    let guard = addr_of!(boot_stack_begin) as u64;
-    for (index, table) in tables.image.iter_mut().enumerate() {
-        tables.ram.0[IMAGE_BLOCK + index] = addr_of!(*table) as u64 | TABLE_OR_PAGE | VALID;
-        for (page, entry) in table.0.iter_mut().enumerate() {
-            let at = IMAGE.start + index as u64 * BLOCK + page as u64 * PAGE;
-            *entry = match at {
-                at if code.contains(&at) => at | CODE | TABLE_OR_PAGE,
-                at if constants.contains(&at) => at | CONSTANTS | TABLE_OR_PAGE,
-                // A stack that grows too far stops here.
-                at if at == guard => 0,
-                _ => at | DATA | TABLE_OR_PAGE,
-            };
+impl Tables {
+    /// Fills the identity map: devices, RAM, and the image page by page so that no page is writable
+    /// and executable.
+    pub(crate) fn fill(&mut self, leaves: &Leaves) {
+        let devices = self.devices.0.iter_mut().enumerate();
+        for (index, entry) in devices.skip(FLASH_BLOCKS) {
+            *entry = (index as u64 * BLOCK) | leaves.device();
         }
-    }
 
-    for at in (RAM_START..MAPPED_END).step_by(GIB as usize) {
-        tables.root.0[(at / GIB) as usize] = at | DATA;
+        for (index, entry) in self.ram.0.iter_mut().enumerate() {
+            *entry = (RAM_START + index as u64 * BLOCK) | leaves.data();
+        }
+        let code = addr_of!(text_begin) as u64..addr_of!(rodata_begin) as u64;
+        let constants = addr_of!(rodata_begin) as u64..addr_of!(data_begin) as u64;
+        let guard = addr_of!(boot_stack_begin) as u64;
+        for (index, table) in self.image.iter_mut().enumerate() {
+            self.ram.0[IMAGE_BLOCK + index] = addr_of!(*table) as u64 | TABLE_OR_PAGE | VALID;
+            for (page, entry) in table.0.iter_mut().enumerate() {
+                let at = IMAGE.start + index as u64 * BLOCK + page as u64 * PAGE;
+                *entry = match at {
+                    at if code.contains(&at) => at | leaves.code() | TABLE_OR_PAGE,
+                    at if constants.contains(&at) => at | leaves.constants() | TABLE_OR_PAGE,
+                    // A stack that grows too far stops here.
+                    at if at == guard => 0,
+                    _ => at | leaves.data() | TABLE_OR_PAGE,
+                };
+            }
+        }
+
+        for at in (RAM_START..MAPPED_END).step_by(GIB as usize) {
+            self.root.0[(at / GIB) as usize] = at | leaves.data();
+        }
+        self.root.0[(RAM_START / GIB) as usize] = addr_of!(self.ram) as u64 | TABLE_OR_PAGE | VALID;
+        self.root.0[0] = addr_of!(self.devices) as u64 | TABLE_OR_PAGE | VALID;
     }
-    tables.root.0[(RAM_START / GIB) as usize] = addr_of!(tables.ram) as u64 | TABLE_OR_PAGE | VALID;
-    tables.root.0[0] = addr_of!(tables.devices) as u64 | TABLE_OR_PAGE | VALID;
 }
 
 /// Says that the hypervisor cannot run here, and ends QEMU. MMU off: strings and whole words only.

@@ -16,8 +16,8 @@
 //! }
 //! ```
 //!
-//! `main` runs at EL2 (E2H=0) with MMU and caches on, interrupts masked and SErrors not. The machine
-//! goes off when it returns.
+//! `main` runs at EL2 with MMU and caches on, interrupts masked and SErrors not. The machine goes off
+//! when it returns. HCR_EL2.E2H is 0, or 1 where `-append e2h` asks for it and the CPU has FEAT_VHE.
 
 #![no_std]
 
@@ -43,6 +43,7 @@ mod power;
 mod ram;
 mod timer;
 mod tree;
+mod vhe;
 pub mod vmm;
 
 pub use error::Error;
@@ -77,6 +78,10 @@ impl Machine {
     unsafe fn find() -> Result<Self, &'static str> {
         let tree = HostTree::find()
             .ok_or("QEMU left no device tree at the start of RAM: start it with -kernel")?;
+        if tree.argument(vhe::ARGUMENT) == Some("") {
+            // SAFETY: called once, before anything depends on a layout.
+            unsafe { vhe::enter() };
+        }
         let ram = tree
             .ram()
             .ok_or("QEMU's device tree does not say where RAM is")?;

@@ -41,6 +41,18 @@ impl HostTree {
         self.0
     }
 
+    /// Returns what follows `name` in a word of the command line that QEMU was given (`-append`).
+    pub fn argument(&self, name: &str) -> Option<&'static str> {
+        let line: &str = self
+            .0
+            .find_node("/chosen")?
+            .property("bootargs")?
+            .value_as()
+            .ok()?;
+        line.split_ascii_whitespace()
+            .find_map(|word| word.strip_prefix(name))
+    }
+
     /// Returns the machine's RAM, the hypervisor's part included.
     pub fn ram(&self) -> Option<Range<u64>> {
         reg(self.0.find_node("/memory")?)

@@ -19,7 +19,9 @@ guest_code! {
     "mov w0, w9",
     "hvc #0",
     "hvc #3",
-    "wfi", // the other vCPU's turn
+    "wfi", // the other vCPU's turn, and the clock stands still
+    "mrs x0, cntvct_el0",
+    "hvc #14",
     "mov w0, #0xc4000000", // AFFINITY_INFO
     "add w0, w0, #4",
     "mov x1, #1",
@@ -123,6 +125,8 @@ pub const REPORTS: [(&str, u64); 13] = [
     ("CPU_OFF returned", u64::MAX),
 ];
 
+/// The guest's virtual counter, after its clock stood still.
+pub const CLOCK: u16 = 14;
 /// The guest acknowledges its timer's interrupt.
 pub const ACKNOWLEDGED: u16 = 20;
 /// It is at it.

@@ -7,13 +7,13 @@
 mod guest;
 mod host;
 
-use guest::{ACKNOWLEDGED, ENDED, HANDLING, REPORTS};
+use guest::{ACKNOWLEDGED, CLOCK, ENDED, HANDLING, REPORTS};
 use host::Host;
 use machine::{Error, GuestMemory, Machine, println};
 use vcpu_asm::El2Cpu;
 use vcpu_core::{
     Call, El2, Exit, Firmware, Live, Outcome, PowerCell, PowerRequest, Rule, TimerDelivery,
-    TimerPpis, Trng, Vcpu, VcpuConfig, Vm,
+    TimerKind, TimerPpis, Trng, Vcpu, VcpuConfig, Vm,
 };
 use vcpu_exits::calls::{AffinityState, FunctionId};
 use vcpu_hal::Cpu;
@@ -71,7 +71,7 @@ fn main(mut machine: Machine) -> Result<(), Error> {
         match left {
             Left::Off => break,
             Left::Stops => drop(cells[here].turn_off()),
-            Left::Waits => {}
+            Left::Waits => check.stand_still(&el2, &vm),
         }
         if cells[other].state() != AffinityState::Off {
             (here, other) = (other, here);
@@ -98,6 +98,8 @@ struct Check {
     delivery: Option<TimerDelivery>,
     physical: u64,
     virtual_interrupts: u64,
+    /// The guest's virtual counter when its clock stopped, and the host's when it went on.
+    stood_still: (u64, u64),
 }
 
 type Running<'a, 'h> = Live<'a, 'h, Host, El2Cpu>;
@@ -132,6 +134,30 @@ impl Check {
                 Outcome::Host(call) => self.report(live, host, call),
                 _ => {}
             }
+        }
+    }
+
+    /// Stops the guest's clock for a while.
+    fn stand_still(&mut self, el2: &El2<'_, Host, El2Cpu>, vm: &Vm) {
+        const TICKS: u64 = 1_000_000;
+        let stopped_at = el2.counter();
+        vm.stop_clock(stopped_at);
+        while el2.counter() < stopped_at + TICKS {}
+        let count = vm.count(TimerKind::Virtual, el2.counter());
+        let started_at = el2.counter();
+        vm.start_clock(started_at);
+        self.stood_still = (count, started_at);
+    }
+
+    /// Checks the guest's counter, read since: it went on where it had stopped, and when.
+    fn clock(&mut self, count: u64, now: u64) {
+        let (stopped, started_at) = self.stood_still;
+        let passed = count.wrapping_sub(stopped);
+        if passed > now - started_at {
+            self.wrong += 1;
+            println!("WRONG: {passed} ticks passed for the guest");
+        } else {
+            println!("the clock went on where it had stopped");
         }
     }
 
@@ -189,6 +215,10 @@ impl Check {
         match call.imm() {
             ACKNOWLEDGED => drop(live.retract_irq(timer)),
             HANDLING => {}
+            CLOCK => {
+                let now = live.cpu().counter();
+                self.clock(x0, now);
+            }
             ENDED => self.ended(live, host, timer),
             n => {
                 let report = REPORTS.get(usize::from(n).wrapping_sub(1));

@@ -4,13 +4,15 @@ use core::ops::Range;
 
 use machine::{Error, Frames, GuestRam, println};
 use vcpu_asm::El2Cpu;
-use vcpu_regs::{Granule, GranuleSupport, Invalidate, Ipa, MemoryModel, Pa, Va, Vmid};
+use vcpu_regs::{
+    At, Granule, GranuleSupport, Invalidate, Ipa, MemoryModel, Pa, Translated, Va, Vmid,
+};
 use vcpu_stage2::{
-    Access, Attributes, Geometry, GuestWalk, LinearMap, Request, Stage1, Stage1Fault, Table, Walk,
+    Attributes, Geometry, GuestWalk, LinearMap, Request, Stage1, Stage1Fault, Table, Walk,
 };
 
 use crate::{
-    oracle::{Answer, For, Oracle},
+    oracle::{ACCESSES, Oracle, needs},
     random::Random,
 };
 
@@ -84,14 +86,17 @@ pub fn check(
         for _ in 0..ADDRESSES {
             let va = address(granule, t0sz, &mut random);
             let walk = ours.walk_guest(&stage1, Va(va), read);
-            for access in For::ALL {
+            for access in ACCESSES {
                 let (answer, expected) = (oracle.translate(va, access), expected(&walk, access));
                 let agree = match (answer, expected) {
-                    (Answer::Page(found, _), Answer::Page(pa, _)) => found == pa,
-                    // QEMU 7.2 gives the level of the guest's entry, not of ours.
-                    (Answer::RefusedOnWalk(found), Answer::RefusedOnWalk(status)) => {
-                        found >> 2 == status >> 2
+                    (Translated::Mapped { page: found, .. }, Translated::Mapped { page, .. }) => {
+                        found == page
                     }
+                    // QEMU 7.2 gives the level of the guest's entry, not of ours.
+                    (
+                        Translated::Stage2OnWalk { status: found },
+                        Translated::Stage2OnWalk { status },
+                    ) => found >> 2 == status >> 2,
                     (answer, expected) => answer == expected,
                 };
                 assert!(
@@ -99,7 +104,7 @@ pub fn check(
                     "{va:#x} {access:?}: {answer:x?} {expected:x?} {walk:x?}"
                 );
                 compared += 1;
-                mapped += u32::from(matches!(answer, Answer::Page(..)));
+                mapped += u32::from(matches!(answer, Translated::Mapped { .. }));
             }
         }
     }
@@ -174,31 +179,29 @@ fn descriptor(guest: &Range<u64>, granule: Granule, random: &mut Random) -> u64 
 }
 
 /// What hardware must answer where the software walk found this.
-fn expected(walk: &GuestWalk, access: For) -> Answer {
-    let stage1 = |kind: u8, level: i8| Answer::RefusedByGuest(kind | level as u8 & 3);
-    let needed = match access {
-        For::El1Read | For::El0Read => Access::READ,
-        For::El1Write | For::El0Write => Access::WRITE,
+fn expected(walk: &GuestWalk, access: At) -> Translated {
+    let refused = |kind: u8, level: i8| Translated::Stage1 {
+        status: kind | level as u8 & 3,
     };
     let own = |leaf: &vcpu_stage2::Stage1Leaf| {
         let level = leaf.level.unwrap_or(0);
         let permissions = match access {
-            For::El1Read | For::El1Write => leaf.el1,
-            For::El0Read | For::El0Write => leaf.el0,
+            At::S12e1r | At::S12e1w => leaf.el1,
+            _ => leaf.el0,
         };
         if !leaf.accessed {
-            Some(stage1(0b00_1000, level))
-        } else if !permissions.access.contains(needed) {
-            Some(stage1(0b00_1100, level))
+            Some(refused(0b00_1000, level))
+        } else if !permissions.access.contains(needs(access)) {
+            Some(refused(0b00_1100, level))
         } else {
             None
         }
     };
     match walk {
-        GuestWalk::Stage1(Stage1Fault::Translation { level }) => stage1(0b00_0100, *level),
-        GuestWalk::Stage1(Stage1Fault::AddressSize { level }) => stage1(0, *level),
-        GuestWalk::Stage2OnWalk { walk, .. } => match crate::expected(walk, For::El1Read) {
-            Answer::Refused(status) => Answer::RefusedOnWalk(status),
+        GuestWalk::Stage1(Stage1Fault::Translation { level }) => refused(0b00_0100, *level),
+        GuestWalk::Stage1(Stage1Fault::AddressSize { level }) => refused(0, *level),
+        GuestWalk::Stage2OnWalk { walk, .. } => match crate::expected(walk, At::S12e1r) {
+            Translated::Stage2 { status } => Translated::Stage2OnWalk { status },
             other => other,
         },
         GuestWalk::Stage2 { stage1, walk } => {

@@ -12,11 +12,11 @@ mod oracle;
 mod random;
 
 use machine::{Error, Frames, Machine, SingleCpu, println};
-use oracle::{Answer, For, Oracle};
+use oracle::{ACCESSES, Oracle, needs};
 use random::Random;
 use vcpu_asm::El2Cpu;
 use vcpu_core::El2;
-use vcpu_regs::{Granule, GranuleSupport, Ipa, MemoryModel, Pa, Vmid};
+use vcpu_regs::{At, Granule, GranuleSupport, Ipa, MemoryModel, Pa, Translated, Vmid};
 use vcpu_stage2::{
     Access, Attributes, Geometry, IpaBits, LinearMap, MemoryType, Options, Request, Table, Walk,
 };
@@ -91,7 +91,7 @@ fn check(frames: &mut Frames, model: &MemoryModel, geometry: Geometry) -> Result
             .flat_map(|&at| [at.wrapping_sub(page), at, at + page]);
         for at in near.chain([random.below(end)]).filter(|&at| at < end) {
             let at = at + random.below(page);
-            for access in For::ALL {
+            for access in ACCESSES {
                 let (walk, answer) = (table.walk(Ipa(at)), oracle.translate(at, access));
                 let expected = expected(&walk, access);
                 assert_eq!(
@@ -99,7 +99,7 @@ fn check(frames: &mut Frames, model: &MemoryModel, geometry: Geometry) -> Result
                     "{at:#x} {access:?} {walk:x?} {geometry:x?}"
                 );
                 compared += 1;
-                mapped += u32::from(matches!(answer, Answer::Page(..)));
+                mapped += u32::from(matches!(answer, Translated::Mapped { .. }));
             }
         }
     }
@@ -183,29 +183,27 @@ fn change(table: &mut TestTable<'_>, oracle: &Oracle, random: &mut Random) -> (u
 }
 
 /// What hardware must answer where the software walk found this.
-fn expected(walk: &Walk, access: For) -> Answer {
-    let status = |kind: u8, level: i8| Answer::Refused(kind | level as u8 & 3);
+fn expected(walk: &Walk, access: At) -> Translated {
+    let refused = |kind: u8, level: i8| Translated::Stage2 {
+        status: kind | level as u8 & 3,
+    };
     match walk {
         // Level -1 has a code of its own.
-        Walk::Unmapped { level: -1 } => Answer::Refused(0b10_1011),
-        Walk::Unmapped { level } => status(0b00_0100, *level),
-        Walk::Mapped(leaf) if !leaf.attributes.accessed => status(0b00_1000, leaf.level),
-        Walk::Mapped(leaf) => {
-            let needed = match access {
-                For::El1Read | For::El0Read => Access::READ,
-                For::El1Write | For::El0Write => Access::WRITE,
-            };
-            if !leaf.attributes.access.contains(needed) {
-                return status(0b00_1100, leaf.level);
-            }
-            let memory = match leaf.attributes.memory {
+        Walk::Unmapped { level: -1 } => Translated::Stage2 { status: 0b10_1011 },
+        Walk::Unmapped { level } => refused(0b00_0100, *level),
+        Walk::Mapped(leaf) if !leaf.attributes.accessed => refused(0b00_1000, leaf.level),
+        Walk::Mapped(leaf) if !leaf.attributes.access.contains(needs(access)) => {
+            refused(0b00_1100, leaf.level)
+        }
+        Walk::Mapped(leaf) => Translated::Mapped {
+            page: Pa(leaf.pa.0 & !0xfff),
+            memory: match leaf.attributes.memory {
                 MemoryType::WriteBack => 0xff,
                 MemoryType::NonCacheable => 0x44,
                 _ => 0x04,
-            };
-            Answer::Page(Pa(leaf.pa.0 & !0xfff), memory)
-        }
-        Walk::OutOfRange => status(0b00_0100, 0),
+            },
+        },
+        Walk::OutOfRange => refused(0b00_0100, 0),
         Walk::Changing { .. } => unreachable!("settled"),
     }
 }

@@ -1,48 +1,26 @@
 //! What the hardware says of an address: `AT S12E1R` and its kin, with stage 1 off.
 
-use core::arch::asm;
-
 use aarch64_cpu::{
     asm::barrier,
     registers::{
-        HCR_EL2, MAIR_EL1, PAR_EL1, Readable, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, VTCR_EL2,
-        VTTBR_EL2, Writeable,
+        HCR_EL2, MAIR_EL1, Readable, SCTLR_EL1, TCR_EL1, TTBR0_EL1, TTBR1_EL1, VTCR_EL2, VTTBR_EL2,
+        Writeable,
     },
 };
 use vcpu_asm::El2Cpu;
 use vcpu_hal::Cpu as _;
-use vcpu_regs::{Hcr, Invalidate, MemoryModel, Pa};
-use vcpu_stage2::{Stage1, Stage2};
+use vcpu_regs::{At, Hcr, Invalidate, MemoryModel, Translated, Va};
+use vcpu_stage2::{Access, Stage1, Stage2};
 
-/// Which access a translation is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum For {
-    /// A load at EL1.
-    El1Read,
-    /// A store at EL1.
-    El1Write,
-    /// A load at EL0.
-    El0Read,
-    /// A store at EL0.
-    El0Write,
-}
+/// Every access that `AT` can ask for through both stages.
+pub const ACCESSES: [At; 4] = [At::S12e1r, At::S12e1w, At::S12e0r, At::S12e0w];
 
-impl For {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::El1Read, Self::El1Write, Self::El0Read, Self::El0Write];
-}
-
-/// `PAR_EL1`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// The page's address, and the memory type as an attribute of `MAIR_EL1`.
-    Page(Pa, u8),
-    /// Stage 2 refuses with this fault status.
-    Refused(u8),
-    /// Stage 1 refuses with this fault status.
-    RefusedByGuest(u8),
-    /// Stage 2 refuses a table of stage 1, with this fault status.
-    RefusedOnWalk(u8),
+/// What an access needs to be permitted.
+pub fn needs(access: At) -> Access {
+    match access {
+        At::S12e1w | At::S12e0w => Access::WRITE,
+        _ => Access::READ,
+    }
 }
 
 /// The CPU with a stage 2 in force that no guest runs under.
@@ -82,26 +60,11 @@ impl Oracle {
         }
     }
 
-    /// Asks for the translation of `va`, which stage 1 leaves alone.
-    pub fn translate(&self, va: u64, access: For) -> Answer {
-        // SAFETY: a translation touches no memory but the tables, and writes only PAR_EL1.
-        unsafe {
-            match access {
-                For::El1Read => asm!("at s12e1r, {}", in(reg) va, options(nostack)),
-                For::El1Write => asm!("at s12e1w, {}", in(reg) va, options(nostack)),
-                For::El0Read => asm!("at s12e0r, {}", in(reg) va, options(nostack)),
-                For::El0Write => asm!("at s12e0w, {}", in(reg) va, options(nostack)),
-            }
-        }
-        barrier::isb(barrier::SY); // the write of PAR_EL1, before its read
-        let par = PAR_EL1.get();
-        let status = (par >> 1 & 0x3f) as u8;
-        match (par & 1, par >> 8 & 3) {
-            (0, _) => Answer::Page(Pa(par & 0xf_ffff_ffff_f000), (par >> 56) as u8),
-            (_, 0b10) => Answer::Refused(status),
-            (_, 0b11) => Answer::RefusedOnWalk(status),
-            _ => Answer::RefusedByGuest(status),
-        }
+    /// Asks for the translation of `va`.
+    pub fn translate(&self, va: u64, access: At) -> Translated {
+        // SAFETY: at EL2, as an `El2Cpu` proves; `new` cleared TGE; stage 2 is the caller's of
+        // `new`, and stage 1 off or a guest's.
+        unsafe { self.cpu.translate(Va(va), access) }.read()
     }
 }
 

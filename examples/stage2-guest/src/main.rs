@@ -8,6 +8,7 @@
 #![no_std]
 #![no_main]
 
+mod permissions;
 mod rig;
 
 use core::cell::RefCell;
@@ -17,8 +18,7 @@ use rig::{Access, Outcome, Rig};
 use vcpu_asm::El2Cpu;
 use vcpu_regs::{Ipa, Pa, Vmid};
 use vcpu_stage2::{
-    self as stage2, Attributes, Change, Execute, FrameSource, Geometry, IpaBits, LinearMap,
-    Options, Request, Table, Walk,
+    Attributes, Change, FrameSource, Geometry, IpaBits, LinearMap, Options, Request, Table, Walk,
 };
 
 machine::main!(main);
@@ -28,6 +28,8 @@ const PAGE: u64 = 4096;
 const DATA: u64 = 0x1000_0000;
 /// Pages of it.
 const PAGES: u64 = 8;
+/// Where the memory starts that all granules find aligned.
+const LARGE_PAGE: u64 = 2 << 16;
 
 /// Frames for several tables at a time.
 #[derive(Clone, Copy)]
@@ -56,11 +58,13 @@ fn main(mut machine: Machine) -> Result<(), Error> {
             .ram
             .load(start + page * PAGE + 4, &(page as u32).to_le_bytes())?;
     }
+    machine.ram.load(start + LARGE_PAGE, &rig::WFI)?;
     let rig = Rig::new(El2Cpu::current().expect("main runs at EL2"), start);
     let frames = RefCell::new(machine.frames);
     let frames = Shared(&frames);
-    permissions(&rig, frames, start)?;
+    permissions::check(&rig, frames, start)?;
     dirty_log(&rig, frames, start)?;
+    aging(&rig, frames, start)?;
     paging(&rig, frames, start)?;
     vmids(&rig, frames, start)?;
     Ok(())
@@ -79,17 +83,30 @@ fn table<'f>(
         options,
         ..Request::MOST
     };
-    let geometry = Geometry::probe(rig.model(), &request)?;
+    table_of(rig, frames, &request, code, data)
+}
+
+/// The same in any format. `code` and `data` begin pages of it.
+fn table_of<'f>(
+    rig: &Rig,
+    frames: Shared<'f>,
+    request: &Request,
+    code: u64,
+    data: u64,
+) -> Result<GuestTable<'f>, Error> {
+    let geometry = Geometry::probe(rig.model(), request)?;
+    let page = geometry.granule().bytes();
     // SAFETY: `Frames` gives out hypervisor RAM, which is mapped where it lies, and not at 0.
     let mut table = Table::new(geometry, frames, unsafe { LinearMap::new(0) })?;
     let code_attributes = Attributes::RAM.read_only();
     // SAFETY: RAM of guests, which the hypervisor only reads and writes while none runs.
     unsafe {
         table
-            .map(Ipa(code), Pa(code), PAGE, code_attributes)?
+            .map(Ipa(code), Pa(code), page, code_attributes)?
             .defer();
+        let bytes = (PAGES * PAGE).max(page);
         table
-            .map(Ipa(DATA), Pa(data), PAGES * PAGE, Attributes::RAM)?
+            .map(Ipa(DATA), Pa(data), bytes, Attributes::RAM)?
             .defer();
     }
     Ok(table)
@@ -117,88 +134,9 @@ fn settle(rig: &Rig, change: Change<'_, Shared<'_>, LinearMap>) {
     unsafe { change.settle(|what| rig.invalidate(what)) };
 }
 
-/// Loads, stores and fetches at both levels, with every set of attributes.
-fn permissions(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
-    let mut table = table(rig, frames, Options::empty(), start, start + PAGE)?;
-    enter(rig, &mut table, 1)?;
-    let executes = [
-        Execute::Always,
-        Execute::Never,
-        Execute::El0Only,
-        Execute::El1Only,
-    ];
-    let known = if table.geometry().has_xnx() { 4 } else { 2 };
-    let rights = [
-        stage2::Access::READ_WRITE,
-        stage2::Access::READ,
-        stage2::Access::WRITE,
-    ];
-    let (mut done, mut refused) = (0, 0);
-    for execute in executes.into_iter().take(known) {
-        for right in rights {
-            for accessed in [true, false] {
-                let attributes = Attributes {
-                    access: right,
-                    execute,
-                    accessed,
-                    ..Attributes::RAM
-                };
-                for access in [Access::Load, Access::Store(7), Access::Fetch] {
-                    if access == Access::Fetch && right == stage2::Access::WRITE {
-                        continue; // whether a page that cannot be read executes is not ours to say
-                    }
-                    for el0 in [false, true] {
-                        // SAFETY: RAM of guests, as in `table`.
-                        settle(rig, unsafe { table.protect(Ipa(DATA), PAGE, attributes)? });
-                        let at = DATA
-                            + match access {
-                                Access::Fetch => 0,
-                                Access::Store(_) => 8,
-                                Access::Load => 16,
-                            };
-                        let outcome = rig.run(access, at, el0);
-                        let expected = expected(&attributes, access, el0);
-                        assert_eq!(outcome, expected, "{attributes:?} {access:?} EL0: {el0}");
-                        match outcome {
-                            Outcome::Done(_) => done += 1,
-                            Outcome::Refused(_) => refused += 1,
-                        }
-                        if !accessed {
-                            // The host answers, and the guest tries again.
-                            settle(rig, table.touch(Ipa(DATA)).expect("mapped"));
-                            assert_ne!(rig.run(access, at, el0), outcome);
-                        }
-                    }
-                }
-            }
-        }
-    }
-    println!("{done} done, {refused} refused: accesses went as the walk said");
-    leave(rig, table);
-    Ok(())
-}
-
-fn expected(attributes: &Attributes, access: Access, el0: bool) -> Outcome {
-    let permitted = match access {
-        Access::Load => attributes.access.contains(stage2::Access::READ),
-        Access::Store(_) => attributes.access.contains(stage2::Access::WRITE),
-        Access::Fetch => match attributes.execute {
-            Execute::Always => true,
-            Execute::Never => false,
-            Execute::El0Only => el0,
-            Execute::El1Only => !el0,
-        },
-    };
-    match (attributes.accessed, permitted) {
-        (false, _) => Outcome::Refused(0b00_1011),
-        (true, false) => Outcome::Refused(0b00_1111),
-        (true, true) => Outcome::Done(0),
-    }
-}
-
 /// The log, kept by faults, and by hardware where it can.
 fn dirty_log(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
-    for options in [Options::empty(), Options::DIRTY] {
+    for options in [Options::empty(), Options::ACCESS_FLAG, Options::DIRTY] {
         let mut table = table(rig, frames, options, start, start + PAGE)?;
         let by_hardware = table.geometry().options().contains(Options::DIRTY);
         enter(rig, &mut table, 1)?;
@@ -225,6 +163,48 @@ fn dirty_log(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
         }
         let how = if by_hardware { "hardware" } else { "faults" };
         println!("by {how}: the log held the pages written");
+        leave(rig, table);
+    }
+    Ok(())
+}
+
+/// What was used since the last look, told by faults, and by hardware that sets the access flag
+/// and nothing else.
+fn aging(rig: &Rig, frames: Shared<'_>, start: u64) -> Result<(), Error> {
+    for options in [Options::empty(), Options::ACCESS_FLAG] {
+        let mut table = table(rig, frames, options, start, start + PAGE)?;
+        let by_hardware = table.geometry().options().contains(Options::ACCESS_FLAG);
+        enter(rig, &mut table, 1)?;
+        let mut used = [0];
+        settle(
+            rig,
+            table.harvest_accessed(Ipa(DATA), PAGES * PAGE, &mut used)?,
+        );
+        assert_eq!(used, [(1 << PAGES) - 1], "all begin with the flag");
+        for (round, touched) in [0b0001_0110_u64, 0b1000_0000, 0, 0b1111_1111]
+            .into_iter()
+            .enumerate()
+        {
+            let access = [Access::Load, Access::Store(round as u32)][round % 2];
+            let mut faults = 0;
+            for page in (0..PAGES).filter(|page| touched >> page & 1 != 0) {
+                let at = DATA + page * PAGE + 8;
+                while let Outcome::Refused(status) = rig.run(access, at, false) {
+                    assert_eq!(status, 0b00_1011, "access flag, level 3");
+                    faults += 1;
+                    settle(rig, table.touch(Ipa(at)).expect("mapped"));
+                }
+            }
+            used = [0];
+            settle(
+                rig,
+                table.harvest_accessed(Ipa(DATA), PAGES * PAGE, &mut used)?,
+            );
+            assert_eq!(used, [touched], "round {round}");
+            assert_eq!(faults, if by_hardware { 0 } else { touched.count_ones() });
+        }
+        let how = if by_hardware { "hardware" } else { "faults" };
+        println!("by {how}: the flags were those of the pages used");
         leave(rig, table);
     }
     Ok(())

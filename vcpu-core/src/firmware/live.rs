@@ -26,7 +26,8 @@ pub enum Outcome {
 }
 
 impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
-    /// Answers a PSCI call or any other, by the VM's `firmware`.
+    /// Answers a PSCI call or any other, by the VM's `firmware`. The arguments are in the registers,
+    /// as the guest left them.
     pub fn serve(&mut self, call: impl Into<Call>, firmware: &Firmware<'_>) -> Outcome {
         self.serve_call(call.into(), firmware)
     }

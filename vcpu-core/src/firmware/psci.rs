@@ -9,10 +9,10 @@ use vcpu_regs::Ipa;
 use super::{Caller, Decision, Firmware, PowerRequest, ResetKind, Results, Suspend};
 use crate::{Start, power::AFFINITY};
 
-pub(crate) const PSCI_1_1: u64 = 0x1_0001;
+const PSCI_1_1: u64 = 0x1_0001;
 const PSCI_1_3: u64 = 0x1_0003;
 /// MIGRATE_INFO_TYPE: the trusted OS does not mind where the CPUs are, or there is none.
-pub(crate) const NO_MIGRATION_NEEDED: u64 = 2;
+const NO_MIGRATION_NEEDED: u64 = 2;
 /// The `reset_type` of SYSTEM_RESET2 is a vendor's own.
 const VENDOR_RESET: u32 = 1 << 31;
 /// HIBERNATE_OFF of SYSTEM_OFF2, and its bit in PSCI_FEATURES.
@@ -78,9 +78,7 @@ impl Firmware<'_> {
                 target,
                 entry,
                 context,
-            } => self
-                .start(entry, context, caller)
-                .and_then(|start| self.cpu_on(target, &start)),
+            } => self.cpu_on(target, || self.start(entry, context, caller)),
             PsciCall::CpuSuspend {
                 power_state,
                 entry,
@@ -125,15 +123,17 @@ impl Firmware<'_> {
         })
     }
 
-    fn cpu_on(&self, target: u64, start: &Start) -> Result<PowerRequest, PsciError> {
+    fn cpu_on(
+        &self,
+        target: u64,
+        start: impl FnOnce() -> Result<Start, PsciError>,
+    ) -> Result<PowerRequest, PsciError> {
         // Bits beside the affinities must be zero: equality sees to it.
-        let index = self
-            .cpus
-            .iter()
-            .position(|cpu| cpu.mpidr() == target)
+        let mut cpus = self.cpus.iter().enumerate();
+        let (index, cpu) = cpus
+            .find(|(_, cpu)| cpu.mpidr() == target)
             .ok_or(PsciError::InvalidParameters)?;
-        let cell = self.cpus.get(index).ok_or(PsciError::InvalidParameters)?;
-        cell.turn_on(start)?;
+        cpu.turn_on(&start()?)?;
         Ok(PowerRequest::StartVcpu(index))
     }
 

@@ -84,8 +84,8 @@ fn answers_are_the_same_by_either_conduit() {
         (features(0xc400_000e), NOT_SUPPORTED), // SYSTEM_SUSPEND
         (features(0xc400_0012), NOT_SUPPORTED), // SYSTEM_RESET2
         (features(0x8400_00ff), NOT_SUPPORTED),
-        ([0xc400_0003, 1, PC, 0], NOT_SUPPORTED), // CPU_ON is the host's to answer
-        ([0x8400_0008, 0, 0, 0], NOT_SUPPORTED),
+        ([0xc400_0003, 1, PC, 0], -2i64 as u64), // CPU_ON: this VM has no CPUs to turn on
+        ([0x8400_0008, 0, 0, 0], -6i64 as u64),  // SYSTEM_OFF: nobody did it
         ([0x8400_001f, 0, 0, 0], NOT_SUPPORTED), // in PSCI's range
         ([0xc400_0000, 0, 0, 0], NOT_SUPPORTED), // PSCI_VERSION has no SMC64 form
         ([0x8000_0000, 0, 0, 0], 0x1_0002),      // SMCCC 1.2

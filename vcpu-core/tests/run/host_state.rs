@@ -4,7 +4,7 @@ use core::mem;
 
 use vcpu_core::{El2, Interrupts, Policy, Timers, Vcpu, Vm, Waits};
 use vcpu_hal::{fake::Step, inject::HcrLine, irq::LeavePending};
-use vcpu_regs::{Controls, Hcr, IdRegisters, SwitchedReg, SysReg};
+use vcpu_regs::{Controls, GuestFrame, Hcr, IdRegisters, Pstate, SwitchedReg, SysReg};
 use vcpu_stage2::Options;
 
 use crate::rig::*;
@@ -289,6 +289,31 @@ fn host_controls_return_to_the_bit() {
         drop(el2);
         assert_eq!(cpu.controls.get(), host_controls(), "{how}");
     }
+}
+
+/// PAN, DIT and their like of a host, which every exit changes, are its own after a put.
+#[test]
+fn host_pstate_returns_with_put() {
+    let guest = Guest::default();
+    let theirs = Pstate::PAN | Pstate::TCO;
+    let set = |frame: &mut GuestFrame| frame.pstate |= theirs.bits();
+    let script = [after(&set, WFI)];
+    let cpu = guest.cpu(&script);
+    cpu.pstate.set(Pstate::DIT | Pstate::SSBS);
+    let log = Default::default();
+    let watched = Watched {
+        cpu: &cpu,
+        log: &log,
+    };
+    let host = Plain::new(HcrLine, LeavePending);
+    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    let vm = Vm::new(&el2, stage2(1));
+    let mut vcpu = guest.vcpu();
+    let mut live = vcpu.load(&mut el2, &vm).unwrap();
+    let _ = live.run();
+    assert_eq!(cpu.pstate.get(), theirs);
+    drop(live);
+    assert_eq!(cpu.pstate.get(), Pstate::DIT | Pstate::SSBS);
 }
 
 #[test]

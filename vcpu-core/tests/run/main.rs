@@ -5,6 +5,7 @@ mod rig;
 
 mod aarch32;
 mod calls;
+mod clock;
 mod debug;
 mod enable;
 mod fates;
@@ -21,6 +22,8 @@ mod mmio;
 mod narrow;
 mod power;
 mod residency;
+mod served;
+mod settle;
 mod system;
 mod timers;
 mod translations;

@@ -93,7 +93,7 @@ fn a_started_vcpu_has_its_callers_byte_order() {
     assert!(cells[1].take_start().unwrap().big_endian);
 }
 
-/// PEERS.md 23: an SMC32 call has 32 bits of argument.
+/// An SMC32 call has 32 bits of argument.
 #[test]
 fn smc32_arguments_of_cpu_on_are_truncated() {
     let rubbish = 0xffff_ffff_0000_0000;

@@ -11,8 +11,9 @@ use vcpu_hal::{
     percpu::MpidrTable,
 };
 use vcpu_regs::{
-    Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg,
-    IdRegisters, Intid, InvalidateStep, Mdcr, Pa, Pstate, SwitchedReg, SwitchedState, SysReg, Vmid,
+    At, Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg,
+    IdRegisters, Intid, InvalidateStep, Mdcr, Pa, Par, Pstate, SwitchedReg, SwitchedState, SysReg,
+    Va, Vmid,
 };
 use vcpu_stage2::{Geometry, Options, Request, Stage2};
 
@@ -105,6 +106,14 @@ unsafe impl Cpu for Watched<'_> {
     }
     fn vectors(&self) -> u64 {
         self.cpu.vectors()
+    }
+
+    fn pstate(&self) -> Pstate {
+        self.cpu.pstate()
+    }
+    unsafe fn set_pstate(&self, pstate: Pstate) {
+        // SAFETY: values only.
+        unsafe { self.cpu.set_pstate(pstate) }
     }
 
     fn mask_interrupts(&self) -> Daif {
@@ -206,8 +215,16 @@ unsafe impl Cpu for Watched<'_> {
     }
     unsafe fn invalidate(&self, step: InvalidateStep) {
         let hcr = self.cpu.controls.get().hcr;
-        assert!(hcr.contains(Hcr::VM), "no guest's VMID is in force");
-        assert!(!hcr.contains(Hcr::E2H | Hcr::TGE), "the host's TLB");
+        use InvalidateStep::{DsbIsh, DsbIshst, DsbNsh, DsbNshst, Isb};
+        let is_barrier = matches!(step, DsbIsh | DsbIshst | DsbNsh | DsbNshst | Isb);
+        assert!(
+            is_barrier || hcr.contains(Hcr::VM),
+            "no guest's VMID is in force"
+        );
+        assert!(
+            is_barrier || !hcr.contains(Hcr::E2H | Hcr::TGE),
+            "the host's TLB"
+        );
         self.log(Event::Invalidate(step));
         // SAFETY: values only.
         unsafe { self.cpu.invalidate(step) }
@@ -215,6 +232,11 @@ unsafe impl Cpu for Watched<'_> {
     unsafe fn firmware_call(&self, x: &mut [u64; 18]) {
         // SAFETY: values only.
         unsafe { self.cpu.firmware_call(x) }
+    }
+
+    unsafe fn translate(&self, va: Va, at: At) -> Par {
+        // SAFETY: values only.
+        unsafe { self.cpu.translate(va, at) }
     }
     unsafe fn gic_acknowledge(&self) -> Intid {
         self.log(Event::Acknowledge);

@@ -123,6 +123,21 @@ fn unmapping_part_of_a_block_splits_it_behind_an_invalid_entry() {
 }
 
 #[test]
+fn bbm_level_1_splits_behind_an_invalid_entry() {
+    let model = vcpu_regs::MemoryModel {
+        mmfr2: 1 << 52,
+        ..A53
+    };
+    let (mut table, _) = table(&model, &Request::exactly(40));
+    assert_eq!(table.geometry().break_before_make_level(), 1);
+    settle(map!(table, 0, 0, GIB, Attributes::RAM).unwrap());
+    table.unmap(Ipa(4 * KIB), 4 * KIB).unwrap().defer();
+    assert_eq!(table.walk(Ipa(8 * KIB)), Walk::Changing { level: 1 });
+    settle(table.owed().unwrap());
+    assert_eq!(leaf(table.walk(Ipa(8 * KIB))).level, 3);
+}
+
+#[test]
 fn bbm_level_2_splits_at_once() {
     let (mut table, _) = table(&EVERYTHING, &Request::exactly(40));
     settle(map!(table, 0, 0, GIB, Attributes::RAM).unwrap());

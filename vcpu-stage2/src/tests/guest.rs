@@ -232,6 +232,8 @@ fn addresses_beyond_ips_and_unknown_formats_are_told() {
 }
 
 proptest! {
+    #![proptest_config(super::cases(256))]
+
     /// Nothing a guest writes makes the walker panic or read for ever.
     #[test]
     fn any_registers_and_tables_give_an_answer(

@@ -9,9 +9,9 @@
 extern crate std;
 
 use super::rig::Memory;
-use crate::{AddressMap, Geometry, descriptor::Format, descriptor::Kind};
+use crate::{AddressMap, Geometry, Options, descriptor::Format, descriptor::Kind};
 use core::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 use std::{
@@ -22,6 +22,8 @@ use vcpu_regs::{Invalidate, InvalidateStep, MemoryModel, Pa};
 
 const VALID: u64 = 1;
 const ACCESS_FLAG: u64 = 1 << 10;
+const WRITABLE: u64 = 1 << 7;
+const DIRTY_MODIFIER: u64 = 1 << 51;
 const CONTIGUOUS: u64 = 1 << 52;
 /// Address, memory type, shareability, contiguous hint: what may only change through invalid.
 const IDENTITY: u64 = CONTIGUOUS | ((1 << 50) - 1) & !(3 << 6 | 1 << 10 | 3);
@@ -43,6 +45,7 @@ struct Walker {
 
 std::thread_local! {
     static WALKER: RefCell<Option<Walker>> = const { RefCell::new(None) };
+    static RACE: Cell<Options> = const { Cell::new(Options::empty()) };
 }
 
 /// Starts watching the table at `root`.
@@ -64,6 +67,27 @@ pub fn watch(geometry: Geometry, model: MemoryModel, memory: Memory, root: Pa) {
 /// Stops watching.
 pub fn unwatch() {
     WALKER.set(None);
+}
+
+/// From now on, a walk by a CPU with these options comes between each look at a leaf and its change.
+pub fn race_with(options: Options) {
+    RACE.set(options);
+}
+
+/// The entry was read, and is to be changed: what walks may record in it, they record now.
+pub fn race(entry: &AtomicU64) {
+    let (options, word) = (RACE.get(), entry.load(Relaxed));
+    let mut recorded = word;
+    if options.contains(Options::ACCESS_FLAG) {
+        recorded |= ACCESS_FLAG;
+    }
+    if options.contains(Options::DIRTY) && word & DIRTY_MODIFIER != 0 {
+        recorded |= WRITABLE;
+    }
+    if word & VALID != 0 && recorded != word {
+        observe(entry, recorded);
+        entry.store(recorded, Relaxed);
+    }
 }
 
 /// An entry is about to become `new`.

@@ -128,7 +128,7 @@ fn run(steps: &[Step]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(super::cases(40))]
 
     #[test]
     fn aarch64_paging_agrees(steps in prop::collection::vec(step(), 1..10)) {

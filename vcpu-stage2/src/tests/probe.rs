@@ -108,6 +108,7 @@ fn tg0(granule: Granule) -> u64 {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code in it")]
 fn every_answer_is_defined_and_every_defined_walk_is_offered() {
     let mut answers = 0u32;
     for granule in Granule::ALL {
@@ -188,6 +189,7 @@ fn check_root(geometry: &Geometry, ipa_bits: u8) {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code in it")]
 fn a_walk_asked_for_by_its_levels_is_that_one_or_none() {
     for parange in 0..8 {
         let model = MemoryModel {
@@ -310,27 +312,43 @@ fn known_cpus_have_their_known_walks() {
         ..A53
     };
     let cpus = [
-        // name, ID registers; IPA bits, start level, root tables, root entries, VMID bits
-        ("cortex-a53", model(0x1122, 0, 0), (40, 1, 2, 1024, 8)),
-        ("cortex-a57", model(0x1124, 0, 0), (44, 0, 1, 32, 8)),
-        ("cortex-a72", model(0x1124, 0, 0), (44, 0, 1, 32, 8)),
+        // name, ID registers; IPA bits, start level, root tables, root entries, VMID bits, VTCR_EL2
+        (
+            "cortex-a53",
+            model(0x1122, 0, 0),
+            (40, 1, 2, 1024, 8, 0x8002_3558),
+        ),
+        (
+            "cortex-a57",
+            model(0x1124, 0, 0),
+            (44, 0, 1, 32, 8, 0x8004_3594),
+        ),
+        (
+            "cortex-a72",
+            model(0x1124, 0, 0),
+            (44, 0, 1, 32, 8, 0x8004_3594),
+        ),
         (
             "cortex-a76",
             model(0x10_1122, 0x1021_2122, 0x1011),
-            (40, 1, 2, 1024, 16),
+            (40, 1, 2, 1024, 16, 0x800a_3558),
         ),
         (
             "neoverse-n1",
             model(0x10_1125, 0x1021_2122, 0x1011),
-            (48, 0, 1, 512, 16),
+            (48, 0, 1, 512, 16, 0x800d_3590),
         ),
         // 36 bits, 4K and 16K, as its guests under macOS read it; MMFR1 is not known to us.
-        ("apple m1", model(0x1000_0f10_0021, 0, 0), (36, 1, 1, 64, 8)),
+        (
+            "apple m1",
+            model(0x1000_0f10_0021, 0, 0),
+            (36, 1, 1, 64, 8, 0x8001_355c),
+        ),
         // 52 bits through FEAT_LPA2.
         (
             "max",
             model(0x0323_1020_1126, 0x1021_2122, 0x1221_0111_1011),
-            (52, 0, 16, 8192, 16),
+            (52, 0, 16, 8192, 16, 0x1_800e_358c),
         ),
     ];
     for (name, model, expect) in cpus {
@@ -342,6 +360,7 @@ fn known_cpus_have_their_known_walks() {
             g.root_tables(),
             g.root_entries(),
             g.vmid_bits(),
+            g.vtcr().bits(),
         );
         assert_eq!(got, expect, "{name}");
     }

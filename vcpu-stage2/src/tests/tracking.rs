@@ -113,7 +113,7 @@ fn log_reports_writes(model: MemoryModel, options: Options, rounds: &[Vec<u64>])
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(super::cases(12))]
 
     #[test]
     fn faults_fill_the_log(rounds in prop::collection::vec(
@@ -126,6 +126,33 @@ proptest! {
         prop::collection::vec(0..900u64, 0..20), 1..5)) {
         log_reports_writes(EVERYTHING, Options::DIRTY | Options::CONTIGUOUS, &rounds);
     }
+}
+
+/// A CPU writes each page just when its access flag is about to be cleared.
+#[test]
+fn what_a_walk_records_meanwhile_is_kept() {
+    let (mut table, _) = rig(EVERYTHING, Options::DIRTY);
+    let (start, bytes) = (1 << 30, 300 * PAGE);
+    settle(table.start_log(Ipa(start), bytes).unwrap());
+    let mut bitmap = [0; 5];
+    hardware::race_with(Options::ACCESS_FLAG | Options::DIRTY);
+    settle(
+        table
+            .harvest_accessed(Ipa(start), bytes, &mut bitmap)
+            .unwrap(),
+    );
+    // Each is dirty now, and its flag is clear: the walk sets it again.
+    let dirty = harvest(&mut table, start, bytes);
+    hardware::race_with(Options::empty());
+    assert_eq!(dirty, (0..300).collect());
+    bitmap = [0; 5];
+    settle(
+        table
+            .harvest_accessed(Ipa(start), bytes, &mut bitmap)
+            .unwrap(),
+    );
+    assert_eq!(pages(&bitmap), (0..300).collect());
+    hardware::unwatch();
 }
 
 #[test]

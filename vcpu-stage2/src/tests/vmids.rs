@@ -70,6 +70,7 @@ fn a_cpu_that_does_not_exist_gets_nothing() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "no unsafe code in it")]
 fn sixteen_bits_are_all_used() {
     let vmids = std::boxed::Box::new(Vmids::<1>::new(16).unwrap());
     let mut seen = [false; 1 << 16];
@@ -83,6 +84,8 @@ fn sixteen_bits_are_all_used() {
 }
 
 proptest! {
+    #![proptest_config(super::cases(256))]
+
     /// Any order of entries on any CPUs: no TLB ever holds two VMs under one VMID, no two CPUs
     /// run two VMs under one.
     #[test]

@@ -43,6 +43,8 @@ pub type Figures = BTreeMap<String, u64>;
 #[derive(Serialize)]
 pub struct Report {
     ours: Figures,
+    /// Under a host with E2H=1, where the peer does not run.
+    ours_e2h: Figures,
     arm_vcpu_0_5_22: Figures,
     hvc_kinds: Kinds,
 }
@@ -50,6 +52,7 @@ pub struct Report {
 #[derive(Serialize)]
 struct Kinds {
     ours: Counts,
+    ours_e2h: Counts,
     arm_vcpu_0_5_22: Counts,
 }
 
@@ -58,7 +61,7 @@ const HOSTS: [&str; 2] = ["ours", "arm_vcpu"];
 /// A loop that does not leave the guest: shows that a nanosecond is an instruction.
 const NOTHING: &str = "nothing";
 /// The order of the table; what it does not name comes after.
-const ORDER: [&str; 8] = [
+const ORDER: [&str; 10] = [
     "hvc",
     "mmio_read",
     "mmio_write",
@@ -67,6 +70,8 @@ const ORDER: [&str; 8] = [
     "irq",
     "switch",
     "self_ipi",
+    "gicd_read",
+    "timer_late",
 ];
 /// Far more than either run takes.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -90,34 +95,25 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 impl Report {
-    /// Counts in one boot, and looks into one exit of each in another.
+    /// Counts in one boot, and looks into one exit of each in another; the same of us with E2H=1.
     pub fn measure(workspace: &Workspace, elf: &Path) -> Result<Self> {
-        let shown = boot(workspace, elf, &[])?;
+        let shown = boot(workspace, elf, "", &[])?;
         let [ours, peer] = HOSTS.map(|host| figures(&shown, host));
         let (ours, peer) = (ours?, peer?);
-
-        let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
-        let file = folder.path().join("trace");
-        let mut arguments = vec![
-            "-append".to_owned(),
-            format!("only=hvc rounds={}", trace::ROUNDS),
-        ];
-        arguments.extend(trace::arguments(&file)?);
-        boot(workspace, elf, &arguments)?;
-        let kinds = trace::exits(&file, elf)?;
-        for (kinds, figures) in kinds.iter().zip([&ours, &peer]) {
-            let (traced, counted) = (kinds.all + 1, figures.get("hvc")); // and the `hvc` itself
-            ensure!(
-                Some(&traced) == counted,
-                "the trace shows {traced} instructions in one hvc, the guest counted {counted:?}"
-            );
-        }
+        let kinds = kinds(workspace, elf, "", [&ours, &peer])?;
         let [our_kinds, peer_kinds] = kinds;
+
+        const E2H: &str = "e2h host=ours";
+        let shown = boot(workspace, elf, E2H, &[])?;
+        let ours_e2h = figures(&shown, "ours")?;
+        let [our_e2h_kinds] = self::kinds(workspace, elf, E2H, [&ours_e2h])?;
         Ok(Self {
             ours,
+            ours_e2h,
             arm_vcpu_0_5_22: peer,
             hvc_kinds: Kinds {
                 ours: our_kinds,
+                ours_e2h: our_e2h_kinds,
                 arm_vcpu_0_5_22: peer_kinds,
             },
         })
@@ -125,7 +121,8 @@ impl Report {
 
     /// Fails if one of ours is over its budget.
     pub fn check(&self, budget: &Budget) -> Result<()> {
-        budget.check(&self.ours, &self.hvc_kinds.ours)
+        budget.check(&self.ours, &self.hvc_kinds.ours)?;
+        budget.check_e2h(&self.ours_e2h, &self.hvc_kinds.ours_e2h)
     }
 
     fn print(&self, budget: &Budget) {
@@ -133,17 +130,19 @@ impl Report {
             "Instructions from the guest's trapping one to its next, the host's loop included:\n"
         );
         println!(
-            "{:<18}{:>8}{:>17}{:>8}{:>9}",
-            "round trip", "ours", "arm_vcpu 0.5.22", "ratio", "budget"
+            "{:<18}{:>8}{:>17}{:>8}{:>9}{:>13}{:>9}",
+            "round trip", "ours", "arm_vcpu 0.5.22", "ratio", "budget", "ours, E2H=1", "budget"
         );
         for (name, ours) in self.ordered() {
             let peer = self.arm_vcpu_0_5_22.get(name);
             let ratio = peer.map(|&peer| ours as f64 / peer as f64);
             println!(
-                "{name:<18}{ours:>8}{:>17}{:>8}{:>9}",
+                "{name:<18}{ours:>8}{:>17}{:>8}{:>9}{:>13}{:>9}",
                 cell(peer),
                 ratio.map_or("-".into(), |ratio| format!("{ratio:.2}")),
-                cell(budget.instructions(name).as_ref())
+                cell(budget.instructions(name).as_ref()),
+                cell(self.ours_e2h.get(name)),
+                cell(budget.instructions_e2h(name).as_ref())
             );
         }
         println!("\nKinds of instruction in the host's part of one hvc:\n");
@@ -154,6 +153,7 @@ impl Report {
         }
         for (host, counts) in [
             ("ours", kinds.ours),
+            ("ours, E2H=1", kinds.ours_e2h),
             ("arm_vcpu 0.5.22", kinds.arm_vcpu_0_5_22),
         ] {
             print!("\n{host:<18}");
@@ -184,8 +184,32 @@ fn cell(value: Option<&u64>) -> String {
     value.map_or("-".into(), u64::to_string)
 }
 
-/// Runs the example; returns what it printed.
-fn boot(workspace: &Workspace, elf: &Path, extra: &[String]) -> Result<String> {
+/// Counts the kinds of instruction in one hypercall of each host, whose whole is in its figures.
+fn kinds<const HOSTS: usize>(
+    workspace: &Workspace,
+    elf: &Path,
+    append: &str,
+    figures: [&Figures; HOSTS],
+) -> Result<[Counts; HOSTS]> {
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let file = folder.path().join("trace");
+    let append = format!("{append} only=hvc rounds={}", trace::ROUNDS);
+    boot(workspace, elf, &append, &trace::arguments(&file)?)?;
+    let kinds = trace::exits(&file, elf)?;
+    for (kinds, figures) in kinds.iter().zip(figures) {
+        let (traced, counted) = (kinds.all + 1, figures.get("hvc")); // and the `hvc` itself
+        ensure!(
+            Some(&traced) == counted,
+            "the trace shows {traced} instructions in one hvc, the guest counted {counted:?}"
+        );
+    }
+    Ok(kinds)
+}
+
+/// Runs the example with a command line; returns what it printed.
+fn boot(workspace: &Workspace, elf: &Path, append: &str, extra: &[String]) -> Result<String> {
+    let mut arguments = vec!["-append".to_owned(), append.to_owned()];
+    arguments.extend_from_slice(extra);
     let machine = Machine {
         cpu: CpuModel::Max,
         smp: 1,
@@ -194,7 +218,7 @@ fn boot(workspace: &Workspace, elf: &Path, extra: &[String]) -> Result<String> {
         guest: None,
         icount: true,
         gdb_port: None,
-        extra: extra.to_vec(),
+        extra: arguments,
     };
     let session = Session {
         qemu: &setup::emulator::ensure(None)?,

@@ -21,9 +21,9 @@ pub fn arguments(file: &Path) -> Result<[String; 5]> {
     Ok(words.map(str::to_owned))
 }
 
-/// Reads a trace of two hosts that run the same loop of [`ROUNDS`] exits and a report, one after
+/// Reads a trace of `HOSTS` hosts that run the same loop of [`ROUNDS`] exits and a report, one after
 /// the other, and counts the host's instructions in one of each.
-pub fn exits(file: &Path, elf: &Path) -> Result<[Counts; 2]> {
+pub fn exits<const HOSTS: usize>(file: &Path, elf: &Path) -> Result<[Counts; HOSTS]> {
     let code = fs::read(elf).with_context(|| format!("cannot read {}", elf.display()))?;
     let code = Code::new(&code)?;
     let file = File::open(file).context("QEMU wrote no trace")?;
@@ -43,17 +43,18 @@ pub fn exits(file: &Path, elf: &Path) -> Result<[Counts; 2]> {
             (Some(_), None) => {} // before the first entry
         }
     }
-    // Of each host: the rounds, then the report, up to the next guest's first instruction.
+    // Of each host: the rounds, then the report, up to the next guest's first instruction; the last
+    // report does not return.
     let each = ROUNDS + 1;
     ensure!(
-        exits.len() == 2 * each - 1,
+        exits.len() == HOSTS * each - 1,
         "the trace shows {} exits that return, {} were expected",
         exits.len(),
-        2 * each - 1
+        HOSTS * each - 1
     );
-    let mut typical = [Counts::default(); 2];
-    for (counts, exits) in typical.iter_mut().zip([&exits[..ROUNDS], &exits[each..]]) {
-        let [_, first, rest @ ..] = exits else {
+    let mut typical = [Counts::default(); HOSTS];
+    for (counts, exits) in typical.iter_mut().zip(exits.chunks(each)) {
+        let [_, first, rest @ ..] = &exits[..ROUNDS] else {
             bail!("a trace of {} rounds shows nothing typical", exits.len());
         };
         ensure!(

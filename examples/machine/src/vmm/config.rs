@@ -92,6 +92,7 @@ impl Settings {
             "ram" => self.ram_bytes = Some(number()?.saturating_mul(1 << 20)),
             "uart" => self.uart = number()?,
             "stats" => self.stats = true,
+            "e2h" => {} // of the host: `crate::start` has seen to it
             _ => {
                 return Err(Error::Guest(
                     "the machine's command line names what nobody knows",
