@@ -37,10 +37,12 @@ impl<P: Host> Stay<'_, P> {
             }
             self.stats.injections += 1;
         }
+        gic.forget_changes(self.vcpu);
         let changed = gic.take_changed();
         drop(peripherals);
-        self.hypervisor
-            .tell(self.guest_number, changed & !(1 << self.vcpu), self.cpu);
+        if changed != 0 {
+            self.hypervisor.tell(self.guest_number, changed, self.cpu);
+        }
     }
 
     /// Notes which levels the guest has ended: to be asked after a physical interrupt.

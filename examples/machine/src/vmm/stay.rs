@@ -152,27 +152,54 @@ impl<'s, P: Host> Stay<'s, P> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn access(&mut self, live: &mut Live<'_, '_, P, El2Cpu>, access: Mmio) -> Option<End> {
         let (at, size_bytes) = (access.ipa().0, access.size_bytes());
-        let write = access.write();
-        let mut peripherals = self.guest.peripherals.lock();
-        let answer = peripherals.access(self.vcpu, at, size_bytes, write);
-        let changed = peripherals.gic.take_changed();
-        drop(peripherals);
-        if changed != 0 {
-            self.hypervisor.tell(self.guest_number, changed, self.cpu);
+        if let Some(value) = access.write() {
+            self.write(live, access, at, size_bytes, value);
+            return None;
         }
-        match answer {
-            Some(answer) => {
-                live.complete(access, answer.value);
-                if let Some(byte) = answer.sent {
-                    self.hypervisor.show(self.guest_number, byte);
-                }
-            }
+        let mut peripherals = self.guest.peripherals.lock();
+        let value = peripherals.read(self.vcpu, at, size_bytes);
+        let has_changed = peripherals.gic.has_changed();
+        drop(peripherals);
+        if has_changed {
+            self.tell_changes();
+        }
+        match value {
+            Some(value) => live.complete(access, value),
             None => live.inject_external_abort(&access),
         }
         None
+    }
+
+    #[inline(never)]
+    fn write(
+        &mut self,
+        live: &mut Live<'_, '_, P, El2Cpu>,
+        access: Mmio,
+        at: u64,
+        size_bytes: u8,
+        value: u64,
+    ) {
+        let mut peripherals = self.guest.peripherals.lock();
+        let effect = peripherals.write(self.vcpu, at, size_bytes, value);
+        drop(peripherals);
+        self.tell_changes();
+        let Some(effect) = effect else {
+            return live.inject_external_abort(&access);
+        };
+        live.complete(access, 0);
+        if let Some(byte) = effect.sent {
+            self.hypervisor.show(self.guest_number, byte);
+        }
+    }
+
+    /// Has every vCPU look that the changes of the guest's devices concern.
+    #[cold]
+    fn tell_changes(&self) {
+        let changed = self.guest.peripherals.lock().gic.take_changed();
+        self.hypervisor.tell(self.guest_number, changed, self.cpu);
     }
 
     fn system_register(
@@ -205,7 +232,10 @@ impl<'s, P: Host> Stay<'s, P> {
         let intid = P::intid(&token);
         host.end(live.cpu(), token);
         match intid {
-            Some(intid) if TIMERS.contains(&intid) => self.timer_fired(intid),
+            Some(intid) if TIMERS.contains(&intid) => {
+                self.timer_fired(intid);
+                return None; // for this vCPU alone
+            }
             Some(intid) => {
                 self.hypervisor.interrupt(intid);
                 host.deactivate(live.cpu(), intid);
