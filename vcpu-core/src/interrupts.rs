@@ -45,6 +45,12 @@ impl<P: Platform> Vcpu<P> {
         host.inject().deactivate(&mut self.pending, intid)
     }
 
+    /// Returns whether something is pending for which a guest that waits (`WFI`) goes on. To be asked
+    /// after the `put`: what comes later is told of by whoever sends it.
+    pub fn has_irq(&self, host: &P) -> bool {
+        host.inject().wakes(&self.pending)
+    }
+
     /// Returns an interrupt that the guest has ended and whose level is to be looked at again.
     pub fn next_ended_irq(&mut self, host: &P) -> Option<Intid> {
         host.inject().next_ended(&mut self.pending)
@@ -76,6 +82,12 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
         let inject = self.el2.host.inject();
         inject.sync(&self.el2.cpu, &mut self.vcpu.pending);
         inject.status(&self.vcpu.pending, intid)
+    }
+
+    /// Returns whether something is pending for which a guest that waits (`WFI`) goes on.
+    pub fn has_irq(&mut self) -> bool {
+        let inject = self.el2.host.inject();
+        inject.wakes_loaded(&self.el2.cpu, &mut self.vcpu.pending)
     }
 
     /// Makes a virtual interrupt active that the guest did not acknowledge.

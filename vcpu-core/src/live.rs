@@ -48,6 +48,13 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             let El2 { cpu, host, .. } = &*self.el2;
             let frame = &mut self.vcpu.registers.frame;
             let daif = cpu.mask_interrupts();
+            if P::Inject::CHANGES_BEFORE_ENTRY
+                && host.inject().before_entry(cpu, &mut self.vcpu.pending)
+                && P::Inject::LINES_KEEP
+            {
+                let lines = host.inject().lines(&self.vcpu.pending);
+                self.hcr = self.hcr.with_lines(lines.hcr());
+            }
             let mut hcr = self.hcr;
             if !P::Inject::LINES_KEEP {
                 hcr = hcr.with_lines(host.inject().lines(&self.vcpu.pending).hcr());

@@ -114,7 +114,8 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         // else uses EL1 here.
         unsafe { el2.cpu.load_switched(&vcpu.switched, el2.granted) };
         if vcpu.policy.interrupts == Interrupts::Virtual {
-            el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
+            let index = el2.index;
+            el2.host.inject().load(&el2.cpu, &mut vcpu.pending, index);
         }
         vcpu.fp_is_live = false;
         if vcpu.serror_pending {

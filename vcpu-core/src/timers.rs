@@ -124,6 +124,27 @@ impl TimerState {
 pub(crate) struct HeldTimers([Option<bool>; 2]);
 
 impl HeldTimers {
+    /// Returns two bits for each timer, the virtual one's first: held, and masked by the guest.
+    pub(crate) fn bits(self) -> u64 {
+        let [virtual_timer, physical_timer] = self.0.map(|held| match held {
+            None => 0b00,
+            Some(false) => 0b01,
+            Some(true) => 0b11,
+        });
+        physical_timer << 2 | virtual_timer
+    }
+
+    /// Returns what [`bits`](Self::bits) says, or `None` for other bits.
+    pub(crate) fn from_bits(bits: u64) -> Option<Self> {
+        let held = |bits| match bits {
+            0b00 => Some(None),
+            0b01 => Some(Some(false)),
+            0b11 => Some(Some(true)),
+            _ => None,
+        };
+        Some(Self([held(bits & 3)?, held(bits >> 2)?]))
+    }
+
     const fn of(&mut self, kind: TimerKind) -> &mut Option<bool> {
         let [virtual_timer, physical_timer] = &mut self.0;
         match kind {

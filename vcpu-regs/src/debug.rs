@@ -19,6 +19,29 @@ pub struct DebugState {
 }
 
 impl DebugState {
+    /// The most breakpoints and watchpoints that a CPU has.
+    pub const MOST: (u8, u8) = (16, 16);
+
+    /// Returns the identity of each of the registers.
+    pub fn registers() -> impl Iterator<Item = SysReg> {
+        (0..16).flat_map(|n| (4..8).map(move |op2| SysReg::new(2, 0, 0, n, op2)))
+    }
+
+    /// Returns the value of the register with this identity, or `None` when it is none of them.
+    pub fn get(&self, reg: SysReg) -> Option<u64> {
+        if (reg.op0(), reg.op1(), reg.crn()) != (2, 0, 0) {
+            return None;
+        }
+        let bank = match reg.op2() {
+            4 => &self.bvr,
+            5 => &self.bcr,
+            6 => &self.wvr,
+            7 => &self.wcr,
+            _ => return None,
+        };
+        bank.get(usize::from(reg.crm())).copied()
+    }
+
     /// Returns the register with this identity, or `None` when it is none of them, or beyond
     /// `counts` of breakpoints and watchpoints.
     pub fn register(&mut self, reg: SysReg, counts: (u8, u8)) -> Option<&mut u64> {

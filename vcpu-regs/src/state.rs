@@ -77,6 +77,11 @@ macro_rules! groups {
                 }
             }
 
+            /// Returns the switched register with this identity, if it is one.
+            pub fn from_sysreg(sysreg: SysReg) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reg| reg.sysreg() == sysreg)
+            }
+
             /// Returns whether a CPU with `features` has the register.
             pub const fn exists(self, features: Features) -> bool {
                 match self {

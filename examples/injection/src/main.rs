@@ -141,7 +141,7 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     let mut memory = GuestMemory::new(el2.ids(), machine.frames, &machine.ram)?;
     memory.map_ram(ram..machine.ram.end())?;
     // SAFETY: neither a device nor memory of the machine is there.
-    unsafe { memory.map(NOBODY..HOLE, Attributes::RAM)? };
+    unsafe { memory.map(NOBODY, NOBODY..HOLE, Attributes::RAM)? };
     let vm = Vm::new(&el2, memory.finish(Vmid::FIRST)?);
     let features = el2.ids().features();
 

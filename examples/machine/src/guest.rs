@@ -50,7 +50,7 @@ impl<'r, F: FrameSource> GuestMemory<'r, F> {
         }
         // SAFETY: guest RAM, of which no borrow lives while `self.ram` is shared: Rust only reads
         // it through `bytes`, whose callers see what the guest wrote before.
-        unsafe { self.map_at(ipa, range, Attributes::RAM) }
+        unsafe { self.map(ipa, range, Attributes::RAM) }
     }
 
     /// Gives the guest a device.
@@ -71,23 +71,15 @@ impl<'r, F: FrameSource> GuestMemory<'r, F> {
     /// As for [`map_device`](Self::map_device).
     pub unsafe fn map_device_at(&mut self, ipa: u64, range: Range<u64>) -> Result<(), Error> {
         // SAFETY: the caller's promise.
-        unsafe { self.map_at(ipa, range, Attributes::DEVICE) }
+        unsafe { self.map(ipa, range, Attributes::DEVICE) }
     }
 
-    /// Gives the guest a range at its own address.
+    /// Gives the guest a range, from `ipa` on.
     ///
     /// # Safety
     ///
     /// The guest may do with the range what `attributes` allow.
-    pub unsafe fn map(&mut self, range: Range<u64>, attributes: Attributes) -> Result<(), Error> {
-        // SAFETY: the caller's promise.
-        unsafe { self.map_at(range.start, range, attributes) }
-    }
-
-    /// # Safety
-    ///
-    /// As for [`map`](Self::map).
-    unsafe fn map_at(
+    pub unsafe fn map(
         &mut self,
         ipa: u64,
         range: Range<u64>,

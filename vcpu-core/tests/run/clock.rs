@@ -42,6 +42,7 @@ fn no_timer_runs_after_put() {
 #[test]
 fn a_stopped_clock_goes_on_where_it_stopped() {
     rest(1_000, |el2, vm, mut vcpu| {
+        vcpu.load(el2, &vm).unwrap().put(); // with controls that are kept
         vcpu.set_timer(VIRTUAL, on(600));
         vcpu.set_timer(PHYSICAL, masked(0));
         assert_eq!(vcpu.earliest_deadline(&vm, 1_500), Some(1_600));
@@ -72,9 +73,13 @@ fn a_timer_that_was_due_when_the_clock_stopped_is_due() {
 
 #[test]
 fn a_restored_clock_starts_at_its_count() {
-    rest(1_000, |_, vm, _| {
-        vm.set_virtual_count(123_456, 1_010);
-        assert_eq!(vm.count(VIRTUAL, 1_011), 123_457);
+    rest(1_000, |el2, vm, mut vcpu| {
+        vcpu.load(el2, &vm).unwrap().put(); // with controls that are kept
+        vm.set_virtual_count(600, 1_010);
+        assert_eq!(vm.count(VIRTUAL, 1_011), 601);
+        let live = vcpu.load(el2, &vm).unwrap();
+        assert_eq!(live.cpu().controls.get().cntvoff, 410);
+        live.put();
         vm.stop_clock(2_000);
         vm.set_virtual_count(7, 5_000);
         vm.start_clock(6_000);

@@ -215,6 +215,28 @@ fn numbers_that_no_interrupt_has_are_refused() {
     assert!(queue.is_empty());
 }
 
+/// A `WFI` ends for what the guest's interface lets through.
+#[test]
+fn waiting_guest_wakes_for_what_it_can_take() {
+    let mut world = World::new(2);
+    let wakes = |world: &mut World| {
+        world.queue.sync(&world.hardware);
+        world.queue.has_takable(world.hardware.vmcr())
+    };
+    assert!(!wakes(&mut world));
+    world.act(Act::Inject(edge(40, 0x80)));
+    assert!(wakes(&mut world));
+    world.act(Act::Mask(0x80));
+    assert!(!wakes(&mut world));
+    world.act(Act::Mask(0x88));
+    assert!(wakes(&mut world));
+    world.act(Act::Enable(true, false));
+    assert!(!wakes(&mut world));
+    world.act(Act::Enable(false, true));
+    world.act(Act::Acknowledge);
+    assert!(!wakes(&mut world), "it is active");
+}
+
 /// The guest that was forgotten instead of put: its interrupts come again, none is lost.
 #[test]
 fn forgotten_stay_loses_nothing() {
