@@ -119,7 +119,7 @@ pub(crate) mod layout {
     /// The distributor.
     pub const DISTRIBUTOR: u64 = 0x0800_0000;
     /// GICv2: the CPU interface, GICV in truth.
-    pub const CPU_INTERFACE: Range<u64> = 0x0801_0000..0x0802_0000;
+    pub const CPU_INTERFACE: Range<u64> = 0x0801_0000..0x0801_1000;
     /// GICv3: the redistributors.
     pub const REDISTRIBUTORS: u64 = 0x080a_0000;
     /// The UART's SPI.

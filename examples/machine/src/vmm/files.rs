@@ -3,10 +3,16 @@
 use alloc::vec::Vec;
 
 use vcpu_core::El2;
-use vcpu_hal::{inject::ListRegisters, irq};
+use vcpu_hal::{
+    inject::{ListRegisters, list::ListRegistersV2},
+    irq,
+};
 
 use super::{Guest, GuestConfig, Host, Hypervisor, Settings, VirtHost};
-use crate::{Error, Frames, Gic, GuestImage, GuestRam, Machine, cpus};
+use crate::{
+    Error, Frames, Gic, GuestImage, GuestRam, Machine, cpus,
+    layout::{GICV2_CPU, GICV2_LISTS},
+};
 
 /// The files that QEMU placed in RAM, of which guests get copies.
 pub struct Files<'a> {
@@ -66,7 +72,14 @@ pub fn run<const GUESTS: usize>(
             let host = unsafe { VirtHost::new(ListRegisters::new(), irq::GicV3::new(), gic) };
             run_on(host, machine, settings, configure)
         }
-        Gic::V2 => Err(Error::Guest("no backend for a GICv2 yet")),
+        Gic::V2 => {
+            // SAFETY: as above; stage 1 maps both blocks as Device.
+            let host = unsafe {
+                let lists = ListRegistersV2::new(GICV2_LISTS.start as usize);
+                VirtHost::new(lists, irq::GicV2::new(GICV2_CPU.start as usize), gic)
+            };
+            run_on(host, machine, settings, configure)
+        }
     }
 }
 

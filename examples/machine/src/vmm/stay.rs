@@ -256,7 +256,7 @@ impl<'s, P: Host> Stay<'s, P> {
         token: super::platform::Token<P>,
     ) -> Option<End> {
         let host = &self.hypervisor.host;
-        let intid = P::intid(&token);
+        let intid = P::intid(token);
         host.end(live.cpu(), token);
         match intid {
             Some(intid) if TIMERS.contains(&intid) => {
@@ -265,7 +265,7 @@ impl<'s, P: Host> Stay<'s, P> {
             }
             Some(intid) => {
                 self.hypervisor.interrupt(intid);
-                host.deactivate(live.cpu(), intid);
+                host.deactivate(live.cpu(), token);
             }
             None => {}
         }
