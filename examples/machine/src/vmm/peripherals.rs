@@ -5,17 +5,21 @@ use alloc::collections::VecDeque;
 use devices::{
     Bus, BusError, Pl011,
     gic::{Gic, Version, v2, v3},
+    virtio::Block,
 };
 use vcpu_regs::Intid;
 
 use super::{GuestConfig, config::layout};
+use crate::ram::GuestView;
 
 /// What a guest finds besides memory and CPUs.
 pub struct Peripherals {
-    bus: Bus<Owner, 6>,
+    bus: Bus<Owner, 7>,
     /// Its interrupt controller.
     pub gic: Gic,
     uart: Pl011,
+    disk: Option<Block<'static>>,
+    ram: GuestView,
     /// Typed, and not taken by the UART yet.
     typed: VecDeque<u8>,
 }
@@ -26,6 +30,7 @@ enum Owner {
     Distributor,
     Redistributors,
     Uart,
+    Virtio,
     ErasedFlash,
     /// Stage 2: no access of it comes here.
     Memory,
@@ -41,10 +46,12 @@ pub struct Effect {
 /// What is typed ahead of a guest that does not read, at most.
 const TYPED_AHEAD: usize = 1024;
 const UART: Intid = Intid(32 + layout::UART_SPI);
+const VIRTIO: Intid = Intid(32 + layout::VIRTIO_SPI);
 
 impl Peripherals {
     /// Puts the devices of a guest on its bus.
-    pub fn new(config: &GuestConfig<'_>, gic: Gic, ram_bytes: u64) -> Result<Self, BusError> {
+    pub fn new(config: &GuestConfig, gic: Gic, ram: GuestView) -> Result<Self, BusError> {
+        let ram_bytes = ram.size_bytes();
         let mut bus = Bus::new();
         // The one that is read most comes first.
         let [distributor, second] = interrupt_controller(&gic);
@@ -60,6 +67,9 @@ impl Peripherals {
         bus.add(second, owner)?;
         let uart = config.uart..config.uart.saturating_add(Pl011::SIZE_BYTES);
         bus.add(uart, Owner::Uart)?;
+        if config.disk.is_some() {
+            bus.add(layout::VIRTIO, Owner::Virtio)?;
+        }
         if let Some(flash) = &config.erased_flash {
             bus.add(flash.clone(), Owner::ErasedFlash)?;
         }
@@ -67,6 +77,8 @@ impl Peripherals {
             bus,
             gic,
             uart: Pl011::new(),
+            disk: config.disk.map(Block::new),
+            ram,
             typed: VecDeque::new(),
         })
     }
@@ -86,6 +98,7 @@ impl Peripherals {
                 self.feed();
                 Some(value)
             }
+            Owner::Virtio => self.disk.as_ref().map(|disk| disk.read(offset, size_bytes)),
             Owner::ErasedFlash => Some(!0),
             Owner::Memory => None,
         }
@@ -105,6 +118,11 @@ impl Peripherals {
                 let sent = self.uart.write(offset, size_bytes, value);
                 self.feed();
                 return Some(Effect { sent });
+            }
+            Owner::Virtio => {
+                let disk = self.disk.as_mut()?;
+                disk.write(&mut self.ram, offset, size_bytes, value);
+                gic.set_line(VIRTIO, disk.line());
             }
             Owner::ErasedFlash => {}
             Owner::Memory => return None,
