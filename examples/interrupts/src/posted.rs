@@ -8,11 +8,11 @@ use core::sync::atomic::{
 use machine::{Error, cpus, println};
 use vcpu_core::{Delivery, Mailbox, Mailed, Message};
 use vcpu_hal::Inject;
-use vcpu_regs::Gpr;
+use vcpu_regs::{Gpr, Intid};
 
 use crate::{
     guest::{NOTHING, SPIN},
-    host::{Did, Rig, edge},
+    host::{Did, Rig, edge, sgi},
     physical::{self, Physical},
 };
 
@@ -24,7 +24,7 @@ static TAKEN: AtomicU32 = AtomicU32::new(0);
 static KICKS: AtomicU32 = AtomicU32::new(0);
 
 /// As many, one after another: a lost kick is the end of it.
-const ROUNDS: u32 = 2000;
+const ROUNDS: u32 = 500;
 
 fn intid(round: u32) -> u32 {
     match round % 40 {
@@ -72,7 +72,11 @@ pub fn play<I: Inject, F: Physical>(
 /// On the second CPU: the next comes when the last was taken.
 fn send(has_gicv3: bool) {
     for round in 0..ROUNDS {
-        match MAILBOX.post(Message::Inject(edge(intid(round), 0x80))) {
+        let interrupt = match intid(round) {
+            intid if intid < 16 => sgi(Intid(intid)),
+            intid => edge(intid, 0x80),
+        };
+        match MAILBOX.post(Message::Inject(interrupt)) {
             Ok(Delivery::Kick(_)) => {
                 KICKS.fetch_add(1, Release);
                 physical::kick(has_gicv3);
