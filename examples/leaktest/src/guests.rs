@@ -131,6 +131,13 @@ impl<'m> Guests<'m> {
         el2.ids().features().granted(self.reader.ids().features())
     }
 
+    /// Returns whether the guests are told of the feature that brings `reg`.
+    pub fn is_shown(&self, reg: SysReg) -> bool {
+        let row = SysReg::fates().find(|row| row.contains(reg));
+        let feature = row.and_then(|row| row.feature);
+        feature.is_some_and(|feature| feature.is_in(self.reader.ids()))
+    }
+
     /// Returns whether a load brings the FP registers.
     pub fn has_fp_from_load(&self) -> bool {
         self.config.policy.fp == Fp::Eager
@@ -151,9 +158,10 @@ impl<'m> Guests<'m> {
         }
     }
 
-    /// How many registers the reading guest can read.
-    pub fn readable(&self) -> usize {
-        self.count
+    /// Returns the registers that the reading guest can read.
+    pub fn readable(&self) -> impl Iterator<Item = SysReg> {
+        let readable = self.readable[..self.count].iter();
+        readable.map(|&bits| SysReg::from_bits(bits))
     }
 
     /// Finds out which registers there are, from what a full reading stored.
