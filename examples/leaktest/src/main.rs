@@ -22,7 +22,7 @@ use guests::{GUEST_BYTES, Guests, OneCpu, ThisCpu};
 use host::Host;
 use machine::{Error, Frames, GuestRam, Machine, println};
 use timer::Timer;
-use vcpu_core::{El2, Extensions, Fp, Interrupts, Policy, Timers, VcpuConfig, Vm, Waits};
+use vcpu_core::{El2, Extensions, Fp, Policy, VcpuConfig, Vm};
 use vcpu_hal::{
     Cpu, Inject,
     inject::{HcrLine, ListRegisters},
@@ -47,7 +47,7 @@ struct How {
 const PLAIN: How = How {
     name: "nothing granted, FP with its first use:",
     extensions: Extensions::empty(),
-    policy: POLICY,
+    policy: Policy::VIRTUAL,
     takes_turns: false,
 };
 
@@ -56,7 +56,7 @@ const GRANTED: How = How {
     extensions: Extensions::all(),
     policy: Policy {
         fp: Fp::Eager,
-        ..POLICY
+        ..Policy::VIRTUAL
     },
     takes_turns: true,
 };
@@ -64,15 +64,6 @@ const GRANTED: How = How {
 const WITH_LISTS: How = How {
     name: "list registers:",
     ..PLAIN
-};
-
-/// Virtual interrupts, virtual timers.
-const POLICY: Policy = Policy {
-    interrupts: Interrupts::Virtual,
-    timers: Timers::Virtual,
-    wfi: Waits::Exit,
-    wfe: Waits::Exit,
-    fp: Fp::Lazy,
 };
 
 fn main(machine: Machine) -> Result<(), Error> {

@@ -17,6 +17,7 @@ mod identity;
 mod injection;
 mod interrupts;
 mod list_registers;
+mod mailbox;
 mod masks;
 mod mmio;
 mod narrow;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use vcpu_core::{El2, Extensions, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
-    Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
+    Cpu, Daif, ExitWords, FetchIrq, Guard, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
     inject::HcrLine,
     irq::LeavePending,
@@ -86,6 +86,8 @@ impl Watched<'_> {
 
 // SAFETY: the scripted CPU does it all, and touches nothing but its own values.
 unsafe impl Cpu for Watched<'_> {
+    type Kept = Guard;
+
     fn host_mode(&self) -> HostMode {
         self.cpu.host_mode()
     }
@@ -104,8 +106,8 @@ unsafe impl Cpu for Watched<'_> {
     fn counter_freq_hz(&self) -> u64 {
         self.cpu.counter_freq_hz()
     }
-    fn vectors(&self) -> u64 {
-        self.cpu.vectors()
+    fn keep(&self, guard: Guard) -> Guard {
+        self.cpu.keep(guard)
     }
 
     fn pstate(&self) -> Pstate {
@@ -124,7 +126,7 @@ unsafe impl Cpu for Watched<'_> {
         self.log(Event::Unmask(daif.0));
         self.cpu.restore_interrupts(daif);
     }
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, kept: &Guard) -> ExitWords {
         let has_a32 = self.cpu.ids.has_a32_el0();
         assert!(
             leads_below_el2(frame.pstate, has_a32),
@@ -136,7 +138,7 @@ unsafe impl Cpu for Watched<'_> {
             ..self.cpu.controls.get()
         }));
         // SAFETY: values only.
-        unsafe { self.cpu.enter(frame, hcr, vectors) }
+        unsafe { self.cpu.enter(frame, hcr, kept) }
     }
     unsafe fn controls(&self, features: Features) -> Controls {
         self.check(features);
