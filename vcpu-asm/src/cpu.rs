@@ -11,11 +11,12 @@ use core::{arch::asm, marker::PhantomData};
 use vcpu_hal::{Cause, Cpu, Daif, ExitWords, Guard, HcrSwitch, HostMode};
 use vcpu_regs::{
     At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
-    Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, SysReg, Va,
+    Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState, SysReg, Va,
+    VectorLengths,
 };
 
 use crate::{
-    Kept, controls, debug, firmware, fp, ich, pstate, switch, switched,
+    Kept, controls, debug, firmware, fp, ich, pstate, sve, switch, switched,
     sysreg::{mrs, msr},
     tlb, translate,
 };
@@ -196,6 +197,44 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn load_fp(&self, state: &FpState) {
         // SAFETY: the same contract; `state` is borrowed for the call.
         unsafe { fp::load(state) }
+    }
+
+    unsafe fn vector_lengths(&self) -> VectorLengths {
+        let cptr = Cptr::from_bits_retain(CPTR_EL2.get());
+        let open = cptr
+            .with_fp_trap(false, self.e2h)
+            .with_sve_trap(false, self.e2h);
+        // SAFETY: the same contract: the CPU has SVE, and it does not trap meanwhile.
+        unsafe {
+            self.set_cptr(open);
+            let zcr = sve::zcr_el2();
+            let lengths = VectorLengths::probe(|steps| {
+                sve::set_zcr_el2(u64::from(steps) - 1);
+                sve::vector_bytes() * 8
+            });
+            sve::set_zcr_el2(zcr);
+            self.set_cptr(cptr);
+            lengths
+        }
+    }
+
+    unsafe fn replace_zcr(&self, zcr: u64) -> u64 {
+        // SAFETY: the same contract.
+        unsafe {
+            let before = sve::zcr_el2();
+            sve::set_zcr_el2(zcr);
+            before
+        }
+    }
+
+    unsafe fn save_sve(&self, state: &mut SveState) {
+        // SAFETY: the same contract; `state` is borrowed for the call.
+        unsafe { sve::save(state) }
+    }
+
+    unsafe fn load_sve(&self, state: &SveState) {
+        // SAFETY: the same contract; `state` is borrowed for the call.
+        unsafe { sve::load(state) }
     }
 
     unsafe fn save_debug(&self, state: &mut DebugState, counts: (u8, u8)) {

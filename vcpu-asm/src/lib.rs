@@ -18,6 +18,7 @@ mod firmware;
 mod fp;
 mod ich;
 mod pstate;
+mod sve;
 mod switch;
 mod switched;
 mod sysreg;

@@ -5,14 +5,7 @@ use core::ops::{Deref, DerefMut};
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
 use vcpu_regs::{Invalidate, SwitchedReg};
 
-use crate::{
-    El2, Exit, Registers, Vcpu, Vm,
-    exit::Often,
-    residency::{self, use_fp},
-};
-
-/// The class of a trapped use of FP or SIMD.
-const FP: u8 = 0x07;
+use crate::{El2, Exit, Registers, Vcpu, Vm, exit::Often, residency, vectors};
 
 /// What a run of this host's guests ends with.
 pub type ExitOf<P> = Exit<<<P as Platform>::FetchIrq as FetchIrq>::Token>;
@@ -76,8 +69,8 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
                         Often::Wait => Exit::wait(registers, esr),
                         Often::SysReg => Exit::sysreg(registers, esr),
                         Often::Hvc => Exit::hvc(registers, esr),
-                        Often::Seldom if esr.class() == FP && self.vcpu.waits_for_fp() => {
-                            use_fp(self.vcpu, self.el2);
+                        Often::Seldom if self.vcpu.awaits(esr.class()) => {
+                            vectors::use_first(self.vcpu, self.el2);
                             continue;
                         }
                         Often::Seldom => Exit::seldom(registers, esr),

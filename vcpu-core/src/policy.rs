@@ -18,7 +18,7 @@ pub struct Policy {
     pub wfi: Waits,
     /// `WFE` and `WFET`.
     pub wfe: Waits,
-    /// The FP and SIMD registers.
+    /// The FP and SIMD registers, and with them those of SVE.
     pub fp: Fp,
     /// The history of its branches, when an exit leaves it.
     pub branch_history: BranchHistory,
@@ -117,6 +117,8 @@ pub(crate) struct Identity {
     pub granted: Features,
     /// Whether it has FP and SIMD.
     pub has_fp: bool,
+    /// Whether it has SVE.
+    pub has_sve: bool,
     /// The physical counter is not the host's either: reads of it trap, where the timer does.
     pub has_physical_offset: bool,
 }
@@ -134,7 +136,7 @@ impl Policy {
     /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host` and
     /// delivers interrupts at `interface`.
     ///
-    /// What is neither switched nor meant for guests traps: SVE, SME, trace, the performance and
+    /// What is neither switched nor meant for guests traps: SVE without a grant, SME, trace, the performance and
     /// activity monitors, statistical profiling, OS lock, implementation-defined registers.
     #[inline(always)]
     pub(crate) fn controls(
@@ -153,14 +155,16 @@ impl Policy {
             && features.gicv3();
         let granted = identity.granted;
         let hfg = hfg(granted);
+        let is_lazy = self.fp == Fp::Lazy;
         Controls {
             hcr: self.hcr(ids, stage2, granted) | host.hcr & Hcr::E2H,
             cptr: if e2h {
                 Cptr::from_e2h(CptrE2h::TTA | CptrE2h::TAM)
             } else {
-                Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM
+                Cptr::RES1 | Cptr::TSM | Cptr::TTA | Cptr::TAM
             }
-            .with_fp_trap(self.fp == Fp::Lazy || !identity.has_fp, e2h),
+            .with_fp_trap(is_lazy || !identity.has_fp, e2h)
+            .with_sve_trap(is_lazy || !identity.has_sve, e2h),
             // HPMN stays the host's: 0 is reserved without FEAT_HPMN0. The profiling and trace
             // buffers (E2PB, E2TB) are EL2's.
             mdcr: host.mdcr & Mdcr::HPMN

@@ -2,7 +2,7 @@
 
 use vcpu_regs::{
     At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
-    Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, Va,
+    Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState, Va, VectorLengths,
 };
 
 use crate::Guard;
@@ -264,6 +264,39 @@ pub unsafe trait Cpu {
     ///
     /// As for [`save_fp`](Self::save_fp), and nothing of the host lives in the FP registers.
     unsafe fn load_fp(&self, state: &FpState);
+
+    /// Returns the lengths of vectors that this CPU has. `CPTR_EL2` and `ZCR_EL2` are as before
+    /// then, and of the Z registers the first 128 bits.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and has SVE, in which nothing of the host lives.
+    unsafe fn vector_lengths(&self) -> VectorLengths;
+
+    /// Replaces `ZCR_EL2`, and synchronises: it limits the vectors of EL2, and of what runs under it.
+    /// Returns what was there.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and has SVE, which does not trap there and in which nothing of the host
+    /// lives.
+    unsafe fn replace_zcr(&self, zcr: u64) -> u64;
+
+    /// Takes the guest's SVE registers off the hardware, at the length of EL2's vectors. What of
+    /// `state` is beyond the length stays.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and has SVE, which does not trap there.
+    unsafe fn save_sve(&self, state: &mut SveState);
+
+    /// Puts the guest's SVE registers on the hardware, at the length of EL2's vectors. Q registers
+    /// are replaced as parts of Z registers.
+    ///
+    /// # Safety
+    ///
+    /// As for [`save_sve`](Self::save_sve), and nothing of the host lives in the FP registers.
+    unsafe fn load_sve(&self, state: &SveState);
 
     /// Reads the first breakpoints and watchpoints, `counts` of each.
     ///

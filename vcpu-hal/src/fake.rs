@@ -8,7 +8,8 @@ use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
     At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre, IchReg,
-    IchVtr, IdRegisters, Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, Va,
+    IchVtr, IdRegisters, Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState,
+    Va, VectorLengths,
 };
 
 use crate::{Cause, Cpu, Daif, ExitWords, Guard, HcrSwitch, HostMode};
@@ -75,6 +76,13 @@ pub struct ScriptedCpu<'s> {
     pub debug: RefCell<DebugState>,
     /// The FP registers on the hardware.
     pub fp: RefCell<FpState>,
+    /// The SVE registers on the hardware, but for the first 128 bits of Z registers: those are in
+    /// `fp`.
+    pub sve: RefCell<SveState>,
+    /// `ZCR_EL2`.
+    pub zcr_el2: Cell<u64>,
+    /// What vectors there are; none to begin with.
+    pub vector_lengths: VectorLengths,
     /// `HCR_EL2` as it was in the guest, the last time.
     pub hcr_in_guest: Cell<Hcr>,
     /// How the last exit was guarded.
@@ -177,6 +185,9 @@ impl<'s> ScriptedCpu<'s> {
             switched: RefCell::default(),
             debug: RefCell::default(),
             fp: RefCell::default(),
+            sve: RefCell::default(),
+            zcr_el2: Cell::new(0),
+            vector_lengths: VectorLengths::default(),
             hcr_in_guest: Cell::default(),
             guard: Cell::default(),
             invalidations: Cell::new(0),
@@ -187,6 +198,14 @@ impl<'s> ScriptedCpu<'s> {
             ich: RefCell::default(),
             script: Cell::new(script),
         }
+    }
+
+    /// Returns the bytes of a vector of EL2.
+    fn vector_bytes(&self) -> usize {
+        let allowed = (self.zcr_el2.get() as u32 & 0xf) * 128 + 128;
+        let bits = self.vector_lengths.up_to(allowed).longest_bits();
+        assert_ne!(bits, 0, "a CPU that has no vectors");
+        bits as usize / 8
     }
 
     fn check_ich(&self, reg: IchReg) {
@@ -340,6 +359,30 @@ unsafe impl Cpu for ScriptedCpu<'_> {
 
     unsafe fn load_fp(&self, state: &FpState) {
         self.fp.borrow_mut().clone_from(state);
+        // A write of a Q register makes the rest of the Z register zero.
+        self.sve.borrow_mut().z = [[0; 256]; 32];
+    }
+
+    unsafe fn vector_lengths(&self) -> VectorLengths {
+        self.vector_lengths
+    }
+
+    unsafe fn replace_zcr(&self, zcr: u64) -> u64 {
+        self.zcr_el2.replace(zcr)
+    }
+
+    unsafe fn save_sve(&self, state: &mut SveState) {
+        let mut sve = self.sve.borrow_mut();
+        sve.set_q(&self.fp.borrow().q);
+        copy_vectors(&sve, state, self.vector_bytes());
+    }
+
+    unsafe fn load_sve(&self, state: &SveState) {
+        let mut sve = self.sve.borrow_mut();
+        copy_vectors(state, &mut sve, self.vector_bytes());
+        for (q, z) in self.fp.borrow_mut().q.iter_mut().zip(&sve.z) {
+            *q = z.first_chunk().copied().map_or(0, u128::from_le_bytes);
+        }
     }
 
     unsafe fn save_debug(&self, state: &mut DebugState, _: (u8, u8)) {
@@ -398,6 +441,18 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         );
         *self.ich.borrow_mut().register(reg) = value;
     }
+}
+
+/// Copies as much of the registers as vectors of `bytes` have.
+fn copy_vectors(from: &SveState, to: &mut SveState, bytes: usize) {
+    for (to, from) in to.z.iter_mut().zip(&from.z) {
+        to[..bytes].copy_from_slice(&from[..bytes]);
+    }
+    let (to, from) = (&mut to.predicates, &from.predicates);
+    for (to, from) in to.p.iter_mut().zip(&from.p) {
+        to[..bytes / 8].copy_from_slice(&from[..bytes / 8]);
+    }
+    to.ffr[..bytes / 8].copy_from_slice(&from.ffr[..bytes / 8]);
 }
 
 /// Copies the registers that a guest with `features` has.

@@ -12,6 +12,7 @@ mod interrupts;
 mod ipi;
 mod ours;
 mod peer;
+mod virtual_machine;
 
 use core::num::NonZeroU8;
 
@@ -133,6 +134,10 @@ fn main(mut machine: Machine) -> Result<(), Error> {
 
     if is_wanted("irq") && host.interrupts() != 2 * rounds {
         return Err(Error::Guest("an interrupt was lost"));
+    }
+    drop(peer);
+    if only.is_none() {
+        virtual_machine::run(machine)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@
 
 mod guest;
 mod host;
+mod sve;
 
 use core::num::NonZeroU8;
 
@@ -29,7 +30,7 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     // SAFETY: the only CPU, and no stage 2 of this program has a VMID of its own.
     let mut el2 = unsafe { El2::enable(&HOST)?.with_vmids(vmids) };
     let start = machine.ram.start();
-    let codes = PIECES.iter().map(|piece| piece.code).chain([FP]);
+    let codes = PIECES.iter().map(|piece| piece.code).chain([FP, sve::SVE]);
     for (at, code) in (start..).step_by(STRIDE as usize).zip(codes) {
         machine.ram.load(at, code())?;
     }
@@ -87,6 +88,11 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     println!("FP in turns: {} words", check.take());
     switched(&mut check, &mut el2, &vm)?;
     println!("switched registers: {} words", check.take());
+    let entry = entry + STRIDE;
+    sve::check(&mut check, &mut el2, stage2, &mut machine.ram, entry)?;
+    for ((name, before), (_, after)) in before.iter().zip(host::controls()) {
+        check.equal(name, after, *before);
+    }
 
     match check.lost {
         0 => println!("nothing was lost"),

@@ -1,7 +1,7 @@
 //! The fates of registers, held against what makes them true: the controls in force, the ID
 //! registers shown, and what becomes of a trapped access.
 
-use vcpu_core::{Exit, Extensions, Interrupts, Policy, Timers, guest_ids};
+use vcpu_core::{Exit, Extensions, Fp, Interrupts, Policy, Timers, guest_ids};
 use vcpu_hal::{fake::Step, inject::ListRegisters, irq::LeavePending};
 use vcpu_regs::{
     Controls, Fate, FateRow, Features, Gpr, Hcr, IdRegisters, SwitchedReg, SysReg, Trap,
@@ -11,7 +11,9 @@ use crate::rig::*;
 
 /// A CPU with every feature, whose debug registers are 16 of each.
 fn everything() -> IdRegisters {
-    IdRegisters::read_with(|_| u64::MAX)
+    let mut ids = IdRegisters::read_with(|_| u64::MAX);
+    ids.set_pfr0(ids.pfr0() & !(0xff << 16) | 0x11 << 16); // FP, AdvSIMD: all ones is none
+    ids
 }
 
 /// The same without fine-grained traps and HCRX_EL2, nor what Arm gives only together with them.
@@ -86,7 +88,11 @@ fn for_each_setting(
     ]);
     for ids in &cpus {
         for hcr in kinds {
-            for policy in [Policy::default(), Policy::PASS_THROUGH] {
+            let eager = Policy {
+                fp: Fp::Eager,
+                ..Policy::PASS_THROUGH
+            };
+            for policy in [Policy::default(), eager] {
                 // The host's own words grant all that they can.
                 let host = Controls {
                     hcr,
@@ -162,7 +168,7 @@ fn what_is_trapped_traps() {
 /// What stays away from a register that a VM has not been granted, and what grants it.
 const BY_GRANT: &[(&[SwitchedReg], Extensions, &[Trap])] = {
     use SwitchedReg::*;
-    use vcpu_regs::Hcrx;
+    use vcpu_regs::{Cptr, CptrE2h, Hcrx};
     &[
         (
             &[SCXTNUM_EL0, SCXTNUM_EL1],
@@ -189,6 +195,11 @@ const BY_GRANT: &[(&[SwitchedReg], Extensions, &[Trap])] = {
             Extensions::ALLOCATION_TAGS,
             &[Trap::HcrClear(Hcr::ATA)],
         ),
+        (
+            &[ZCR_EL1],
+            Extensions::SVE,
+            &[Trap::CptrEnable(Cptr::TZ, CptrE2h::ZEN)],
+        ),
     ]
 };
 
@@ -197,7 +208,7 @@ const BY_GRANT: &[(&[SwitchedReg], Extensions, &[Trap])] = {
 fn what_is_granted_is_switched_and_the_rest_traps() {
     for (regs, one, traps) in BY_GRANT {
         for extensions in [Extensions::empty(), *one, Extensions::all()] {
-            for_each_setting(extensions, |ids, _, controls| {
+            for_each_setting(extensions, |ids, policy, controls| {
                 let has = |features: Features| regs.iter().all(|reg| reg.exists(features));
                 if !has(ids.features()) {
                     return;
@@ -207,9 +218,11 @@ fn what_is_granted_is_switched_and_the_rest_traps() {
                 assert_eq!(has(shown.features()), is_granted, "{regs:?}");
                 let switched = ids.features().granted(shown.features());
                 assert_eq!(has(switched), is_granted, "{regs:?}");
+                // A lazy guest gets it with its first use.
+                let is_open = is_granted && (*one != Extensions::SVE || policy.fp == Fp::Eager);
                 for trap in *traps {
                     assert!(trap.exists(ids.features()), "{regs:?}: {trap:?}");
-                    assert_eq!(trap.is_in_force(controls), !is_granted, "{trap:?}");
+                    assert_eq!(trap.is_in_force(controls), !is_open, "{trap:?}");
                 }
             });
         }
