@@ -331,6 +331,7 @@ fn switched<I: Inject>(el2: &ThisCpu<I>) -> impl Iterator<Item = SwitchedReg> + 
 fn shown_as(reg: SwitchedReg) -> Word {
     const DISR_EL1: SysReg = SysReg::new(3, 0, 12, 1, 1);
     match reg {
+        SwitchedReg::ZCR_EL1 => Word::Named("ZCR_EL1"),
         SwitchedReg::SP_EL1 => Word::Named("SP"),
         SwitchedReg::VDISR_EL2 => Word::Register(DISR_EL1),
         SwitchedReg::ELR_EL1 => Word::Named("ELR_EL1"),

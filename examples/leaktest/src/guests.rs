@@ -268,6 +268,7 @@ impl<'m> Guests<'m> {
         code::write_fp_filler(self.ram, a + CODE)?;
         let mut vcpu = new_vcpu(&self.config, a, CODE);
         vcpu.set_reg(Gpr::X0, value);
+        vcpu.set_reg(Gpr::X5, a + SCRATCH);
         self.run_writer(el2, &mut vcpu)
     }
 
