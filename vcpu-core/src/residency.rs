@@ -74,6 +74,9 @@ pub(crate) struct Prepared {
     granted: Features,
     /// Whether the guest has FP and SIMD.
     pub(crate) has_fp: bool,
+    /// The bits of CPTR_EL2 that make FP trap in a guest that has not used it, beside a host that
+    /// does.
+    pub(crate) fp_trap: u64,
     /// Whether the guest has SVE, which counts as granted from its first use of it.
     pub(crate) has_sve: bool,
     /// `ZCR_EL2` of a guest that has SVE.
@@ -101,6 +104,7 @@ impl Default for Prepared {
             hcr: HcrSwitch::new(Hcr::empty(), Hcr::empty()),
             granted: IdRegisters::default().features(),
             has_fp: false,
+            fp_trap: 0,
             has_sve: false,
             zcr: 0,
             of: Origin { host: 0, vm: 0 },
@@ -318,12 +322,20 @@ fn prepare<P: Platform, C: Cpu>(
         .controls(el2.ids(), host, &vm.stage2, interface, identity);
     let hcr = HcrSwitch::new(controls.hcr, between(controls.hcr, host.hcr));
     controls.hcr = hcr.host();
+    let mut fp_trap = 0;
+    if el2.cpu.host_uses_fp() {
+        let in_guest = controls.cptr;
+        let e2h = host.hcr.contains(Hcr::E2H);
+        controls.cptr = in_guest.with_fp_trap(false, e2h);
+        fp_trap = in_guest.bits() ^ controls.cptr.bits();
+    }
     let is_of_last_kind = controls.shared() == el2.kind_words;
     vcpu.prepared = Prepared {
         controls,
         hcr,
         granted,
         has_fp,
+        fp_trap,
         has_sve,
         zcr: vm.vectors.zcr(),
         of,

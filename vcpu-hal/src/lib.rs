@@ -13,7 +13,7 @@ pub mod irq;
 pub mod percpu;
 mod platform;
 
-pub use cpu::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
+pub use cpu::{Cause, Cpu, Daif, ExitWords, FpSwitch, HcrSwitch, HostMode};
 pub use inject::{Inject, Lines};
 pub use irq::FetchIrq;
 pub use percpu::PerCpu;
