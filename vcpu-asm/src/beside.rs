@@ -9,7 +9,7 @@ use static_assertions::const_assert;
 use vcpu_hal::FpSwitch;
 use vcpu_regs::GuestFrame;
 
-use crate::{fp, sve, switch};
+use crate::{Kept, fp, sve, switch};
 
 const FP: usize = offset_of!(FpSwitch<'_>, fp);
 const SVE: usize = offset_of!(FpSwitch<'_>, sve);
@@ -27,7 +27,7 @@ const_assert!(size_of::<FpSwitch<'_>>() == 24);
 pub(crate) unsafe fn enter(
     frame: *mut GuestFrame,
     hcr_difference: u64,
-    vbar: u64,
+    kept: &Kept,
     fp: &mut FpSwitch<'_>,
 ) -> u64 {
     let syndrome;
@@ -39,7 +39,7 @@ pub(crate) unsafe fn enter(
             exchange = sym exchange,
             inlateout("x0") frame => _,
             inlateout("x1") hcr_difference => syndrome,
-            inlateout("x2") vbar => _,
+            inlateout("x2") kept => _,
             inlateout("x3") &raw mut *fp => _,
             lateout("x20") _, lateout("x21") _, lateout("x22") _, lateout("x23") _, lateout("x24") _,
             lateout("x25") _, lateout("x26") _, lateout("x27") _, lateout("x28") _,

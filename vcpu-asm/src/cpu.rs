@@ -4,11 +4,11 @@ use aarch64_cpu::{
     asm::barrier,
     registers::{
         CNTFRQ_EL0, CNTPCT_EL0, CPTR_EL2, CurrentEL, DAIF, ESR_EL2, FAR_EL2, HCR_EL2, HPFAR_EL2,
-        MPIDR_EL1, Readable, SCTLR_EL2, SPSel, TPIDR_EL2, VBAR_EL2, Writeable,
+        MPIDR_EL1, Readable, SCTLR_EL2, SPSel, TPIDR_EL1, TPIDR_EL2, VBAR_EL2, Writeable,
     },
 };
 use core::{arch::asm, marker::PhantomData};
-use vcpu_hal::{Cause, Cpu, Daif, ExitWords, FpSwitch, HcrSwitch, HostMode};
+use vcpu_hal::{Cause, Cpu, Daif, ExitWords, FpSwitch, Guard, HcrSwitch, HostMode};
 use vcpu_regs::{
     At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
     Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState, SysReg, Va,
@@ -16,7 +16,7 @@ use vcpu_regs::{
 };
 
 use crate::{
-    beside, controls, debug, firmware, fp, ich, pstate, sve, switch, switched,
+    Kept, beside, controls, debug, firmware, fp, ich, pstate, sve, switch, switched,
     sysreg::{mrs, msr},
     tlb, translate,
 };
@@ -54,6 +54,8 @@ impl El2Cpu {
 // SAFETY: each method is the registers and instructions its contract names; `switch::enter` keeps
 // what the trait asks of `enter`, and nothing else touches memory but through its arguments.
 unsafe impl Cpu for El2Cpu {
+    type Kept = Kept;
+
     fn host_mode(&self) -> HostMode {
         HostMode {
             el: CurrentEL.read(CurrentEL::EL) as u8,
@@ -85,8 +87,8 @@ unsafe impl Cpu for El2Cpu {
         CNTFRQ_EL0.get()
     }
 
-    fn vectors(&self) -> u64 {
-        VBAR_EL2.get()
+    fn keep(&self, guard: Guard) -> Kept {
+        Kept::new(VBAR_EL2.get(), TPIDR_EL1.get(), guard)
     }
 
     fn pstate(&self) -> Pstate {
@@ -114,10 +116,10 @@ unsafe impl Cpu for El2Cpu {
     }
 
     #[inline(always)]
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, kept: &Kept) -> ExitWords {
         // SAFETY: the caller has EL2, the masks, the controls and the PSTATE; `frame` is borrowed
         // for the call.
-        let syndrome = unsafe { switch::enter(frame, hcr.difference().bits(), vectors) };
+        let syndrome = unsafe { switch::enter(frame, hcr.difference().bits(), kept) };
         exit_words(syndrome)
     }
 
@@ -131,11 +133,11 @@ unsafe impl Cpu for El2Cpu {
         &self,
         frame: &mut GuestFrame,
         hcr: HcrSwitch,
-        vectors: u64,
+        kept: &Kept,
         mut fp: FpSwitch<'_>,
     ) -> ExitWords {
         // SAFETY: as for `enter`; `fp` is borrowed for the call, and the caller has CPTR_EL2.
-        let syndrome = unsafe { beside::enter(frame, hcr.difference().bits(), vectors, &mut fp) };
+        let syndrome = unsafe { beside::enter(frame, hcr.difference().bits(), kept, &mut fp) };
         exit_words(syndrome)
     }
 
@@ -319,8 +321,22 @@ fn exit_words(syndrome: u64) -> ExitWords {
     match syndrome {
         switch::IRQ => words(Cause::Irq, 0),
         switch::FIQ => words(Cause::Fiq, 0),
+        switch::DEFERRED => words(Cause::SError, deferred_serror()),
         _ => words(Cause::SError, ESR_EL2.get()),
     }
+}
+
+/// Takes the error that an `ESB` found; returns the syndrome that an SError of it would have.
+#[cold]
+fn deferred_serror() -> u64 {
+    // SAFETY: DISR_EL1, which a CPU with FEAT_RAS has: only its vectors tell of a deferred error.
+    let disr = unsafe {
+        let disr = mrs!((3, 0, 12, 1, 1));
+        msr!((3, 0, 12, 1, 1), 0u64);
+        disr
+    };
+    const SERROR: u8 = 0x2f;
+    Esr::of_class(SERROR).with_32bit_instruction(true).0 | disr & 0x1ff_ffff // IDS and ISS
 }
 
 /// Reads one register of the ID space, or CTR_EL0; those of CRm = 0 that do not exist are zero.

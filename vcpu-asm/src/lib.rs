@@ -22,3 +22,4 @@ mod tlb;
 mod translate;
 
 pub use cpu::El2Cpu;
+pub use switch::Kept;

@@ -2,7 +2,7 @@
 
 use core::cell::OnceCell;
 
-use vcpu_hal::{Cpu, HostMode, PerCpu, Platform};
+use vcpu_hal::{Cpu, Guard, HostMode, PerCpu, Platform};
 use vcpu_regs::{
     Cnthctl, Controls, DebugState, Features, Hcr, IccSre, IdRegisters, Mdcr, Pstate, SwitchedReg,
     VectorLengths,
@@ -16,6 +16,8 @@ pub struct El2<'h, P: Platform, C: Cpu> {
     pub(crate) host: &'h P,
     pub(crate) features: Features,
     pub(crate) index: usize,
+    /// What an entry needs of the host, read when the controls of this kind were written.
+    pub(crate) kept: C::Kept,
     pub(crate) vmids: Option<&'h Vmids>,
     pub(crate) residency: Residency,
     /// Whether a `put` leaves the guest's controls ([`Turns`](crate::Turns)).
@@ -25,6 +27,7 @@ pub struct El2<'h, P: Platform, C: Cpu> {
     /// Names the controls last written for a guest, and what guests share of them.
     pub(crate) kind: u64,
     pub(crate) kind_words: Controls,
+    pub(crate) kind_guard: Guard,
     /// The host's own controls while they are not in force.
     pub(crate) host_controls: Controls,
     /// Names those of the host's words of which a guest's are made, and this CPU.
@@ -107,6 +110,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
         let index = host.per_cpu().index(&cpu);
         let features = ids.features();
         Ok(Self {
+            kept: cpu.keep(Guard::default()),
             cpu,
             host,
             features,
@@ -117,6 +121,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
             granted: features.with_sve(false),
             kind: 0,
             kind_words: Controls::default(),
+            kind_guard: Guard::default(),
             host_controls: Controls::default(),
             host_words: number::fresh(),
             host_pstate: Pstate::empty(),

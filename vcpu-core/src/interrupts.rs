@@ -45,6 +45,12 @@ impl<P: Platform> Vcpu<P> {
         host.inject().deactivate(&mut self.pending, intid)
     }
 
+    /// Returns whether something is pending for which a guest that waits (`WFI`) goes on. To be asked
+    /// after the `put`: what comes later is told of by whoever sends it.
+    pub fn has_irq(&self, host: &P) -> bool {
+        host.inject().wakes(&self.pending)
+    }
+
     /// Returns an interrupt that the guest has ended and whose level is to be looked at again.
     pub fn next_ended_irq(&mut self, host: &P) -> Option<Intid> {
         host.inject().next_ended(&mut self.pending)
@@ -78,6 +84,12 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
         inject.status(&self.vcpu.pending, intid)
     }
 
+    /// Returns whether something is pending for which a guest that waits (`WFI`) goes on.
+    pub fn has_irq(&mut self) -> bool {
+        let inject = self.el2.host.inject();
+        inject.wakes_loaded(&self.el2.cpu, &mut self.vcpu.pending)
+    }
+
     /// Makes a virtual interrupt active that the guest did not acknowledge.
     pub fn activate_irq(
         &mut self,
@@ -89,6 +101,16 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     /// Deactivates a virtual interrupt; returns whether it was active.
     pub fn deactivate_irq(&mut self, intid: Intid) -> bool {
         self.change(|inject, pending| inject.deactivate(pending, intid))
+    }
+
+    /// Does what a maintenance interrupt asks for that reached the host outside of a run: with
+    /// interrupts unmasked, one that came with another exit does. Its handler drops the priority and
+    /// leaves it active, which keeps it quiet; it is deactivated after this.
+    ///
+    /// Within a run it is done with by the time of [`Exit::Irq`](crate::Exit::Irq).
+    pub fn maintain_irqs(&mut self) {
+        let inject = self.el2.host.inject();
+        inject.interrupted(&self.el2.cpu, &mut self.vcpu.pending);
     }
 
     /// Returns an interrupt that the guest has ended and whose level is to be looked at again: to

@@ -16,6 +16,7 @@ mod inject;
 mod interface;
 mod interrupts;
 mod live;
+mod mailbox;
 mod number;
 mod policy;
 mod power;
@@ -40,6 +41,7 @@ pub use firmware::{
 };
 pub use ids::{Extensions, guest_ids};
 pub use live::{ExitOf, Live};
+pub use mailbox::{Delivery, Mailbox, Mailed, MailedState, Message, PostError};
 pub use policy::{Fp, Interrupts, Policy, Timers, Waits};
 pub use power::{PowerCell, Start};
 pub use registers::Registers;

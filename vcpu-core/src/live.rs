@@ -19,8 +19,6 @@ pub struct Live<'a, 'h, P: Platform, C: Cpu> {
     pub(crate) el2: &'a mut El2<'h, P, C>,
     pub(crate) vm: &'a Vm,
     pub(crate) hcr: HcrSwitch,
-    /// The host's.
-    pub(crate) vectors: u64,
 }
 
 impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
@@ -38,9 +36,18 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     #[inline(always)]
     pub fn run(&mut self) -> ExitOf<P> {
         loop {
-            let El2 { cpu, host, .. } = &*self.el2;
+            let El2 {
+                cpu, host, kept, ..
+            } = &*self.el2;
             let frame = &mut self.vcpu.registers.frame;
             let daif = cpu.mask_interrupts();
+            if P::Inject::CHANGES_BEFORE_ENTRY
+                && host.inject().before_entry(cpu, &mut self.vcpu.pending)
+                && P::Inject::LINES_KEEP
+            {
+                let lines = host.inject().lines(&self.vcpu.pending);
+                self.hcr = self.hcr.with_lines(lines.hcr());
+            }
             let mut hcr = self.hcr;
             if !P::Inject::LINES_KEEP {
                 hcr = hcr.with_lines(host.inject().lines(&self.vcpu.pending).hcr());
@@ -50,13 +57,13 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
                 let fp = self.vcpu.prepared.fp_switch(self.vcpu.fp_is_live, fp, sve);
                 // SAFETY: as below; `prepare` has FP not trap here, and what brought the SVE
                 // registers opened them.
-                unsafe { cpu.enter_beside_fp(frame, hcr, self.vectors, fp) }
+                unsafe { cpu.enter_beside_fp(frame, hcr, kept, fp) }
             } else {
                 // SAFETY: `load` found EL2 on its own stack and put the guest's controls in force,
                 // whose stage 2 its maker promised to the guest; interrupts are masked; `Registers`
                 // lets no PSTATE in that leads elsewhere than EL0 or EL1, and exits from there bring
                 // none; `Policy::controls` sets VM, AMO and RW, keeps E2H, and leaves TGE clear.
-                unsafe { cpu.enter(frame, hcr, self.vectors) }
+                unsafe { cpu.enter(frame, hcr, kept) }
             };
             match words.cause {
                 Cause::Abort => {

@@ -1,13 +1,13 @@
 //! What a guest may do, as data, and the EL2 words that say so to the hardware.
 
-use vcpu_hal::inject::CpuInterface;
+use vcpu_hal::{BranchHistory, inject::CpuInterface};
 use vcpu_regs::{
     Cnthctl, Controls, Cptr, CptrE2h, Features, Hcr, Hcrx, IccSre, IchHcr, IdRegisters, Mdcr,
 };
 use vcpu_stage2::Stage2;
 
-/// Who handles what. The default keeps everything with the host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Who handles what. The default is [`VIRTUAL`](Self::VIRTUAL).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Policy {
     /// Physical interrupts.
@@ -20,9 +20,21 @@ pub struct Policy {
     pub wfe: Waits,
     /// The FP and SIMD registers, and with them those of SVE.
     pub fp: Fp,
+    /// The history of its branches, when an exit leaves it.
+    pub branch_history: BranchHistory,
 }
 
 impl Policy {
+    /// Everything stays with the host.
+    pub const VIRTUAL: Self = Self {
+        interrupts: Interrupts::Virtual,
+        timers: Timers::Virtual,
+        wfi: Waits::Exit,
+        wfe: Waits::Exit,
+        fp: Fp::Lazy,
+        branch_history: BranchHistory::Keep,
+    };
+
     /// The guest owns the physical interrupts and timers, and waits on the hardware: one guest on
     /// this CPU, no preemption.
     pub const PASS_THROUGH: Self = Self {
@@ -31,7 +43,14 @@ impl Policy {
         wfi: Waits::Native,
         wfe: Waits::Native,
         fp: Fp::Lazy,
+        branch_history: BranchHistory::Keep,
     };
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::VIRTUAL
+    }
 }
 
 /// Who gets physical interrupts while the guest runs.

@@ -3,7 +3,7 @@
 //! A load that follows another of the same kind in [`Turns`](crate::Turns) writes only what
 //! differs; what must be computed is kept in the vCPU ([`Prepared`]).
 
-use vcpu_hal::{Cpu, HcrSwitch, Inject, Platform, inject::CpuInterface};
+use vcpu_hal::{Cpu, Guard, HcrSwitch, Inject, Platform, inject::CpuInterface};
 use vcpu_regs::{
     Controls, Features, GranuleSupport, Hcr, IdExcess, IdRegisters, Invalidate, VectorLengths, Vtcr,
 };
@@ -77,13 +77,14 @@ pub(crate) struct Prepared {
     /// The bits of CPTR_EL2 that make FP trap in a guest that has not used it, beside a host that
     /// does.
     pub(crate) fp_trap: u64,
+    guard: Guard,
     /// Whether the guest has SVE, which counts as granted from its first use of it.
     pub(crate) has_sve: bool,
     /// `ZCR_EL2` of a guest that has SVE.
     pub(crate) zcr: u64,
     /// What they were made of.
     of: Origin,
-    /// Names what guests under one policy share of `controls`: equal where that is.
+    /// Names what guests under one policy share of `controls`, and `guard`: equal where those are.
     kind: u64,
 }
 
@@ -105,6 +106,7 @@ impl Default for Prepared {
             granted: IdRegisters::default().features(),
             has_fp: false,
             fp_trap: 0,
+            guard: Guard::default(),
             has_sve: false,
             zcr: 0,
             of: Origin { host: 0, vm: 0 },
@@ -138,21 +140,15 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
         // else uses EL1 here.
         unsafe { el2.cpu.load_switched(&vcpu.switched, el2.granted) };
         if vcpu.policy.interrupts == Interrupts::Virtual {
-            el2.host.inject().load(&el2.cpu, &mut vcpu.pending);
+            let index = el2.index;
+            el2.host.inject().load(&el2.cpu, &mut vcpu.pending, index);
         }
         vcpu.fp_is_live = false;
         if vcpu.serror_pending {
             // SAFETY: at EL2, as above, under this guest's controls.
             unsafe { el2.cpu.set_virtual_serror(true) };
         }
-        let vectors = el2.cpu.vectors();
-        let mut live = Self {
-            vcpu,
-            el2,
-            vm,
-            hcr,
-            vectors,
-        };
+        let mut live = Self { vcpu, el2, vm, hcr };
         if let Some(what) = before {
             invalidate(live.el2, hcr, what);
         }
@@ -262,7 +258,12 @@ fn occupy<P: Platform, C: Cpu>(
 /// Puts the guest's controls in force: at once if something is to be done under them.
 #[inline(always)]
 fn set_controls<P: Platform, C: Cpu>(vcpu: &Vcpu<P>, el2: &mut El2<'_, P, C>, at_once: bool) {
-    let Prepared { controls, kind, .. } = &vcpu.prepared;
+    let Prepared {
+        controls,
+        kind,
+        guard,
+        ..
+    } = &vcpu.prepared;
     let in_force = el2.residency == Residency::Between && el2.kind == *kind && !at_once;
     el2.residency = Residency::Guest;
     // SAFETY: `arrive` found EL2; the controls were made for this CPU's features and this host:
@@ -275,6 +276,8 @@ fn set_controls<P: Platform, C: Cpu>(vcpu: &Vcpu<P>, el2: &mut El2<'_, P, C>, at
             el2.cpu.set_controls(controls, el2.features);
             el2.kind = *kind;
             el2.kind_words = controls.shared();
+            el2.kind_guard = *guard;
+            el2.kept = el2.cpu.keep(*guard);
         }
     }
 }
@@ -322,20 +325,22 @@ fn prepare<P: Platform, C: Cpu>(
         .controls(el2.ids(), host, &vm.stage2, interface, identity);
     let hcr = HcrSwitch::new(controls.hcr, between(controls.hcr, host.hcr));
     controls.hcr = hcr.host();
-    let mut fp_trap = 0;
-    if el2.cpu.host_uses_fp() {
-        let in_guest = controls.cptr;
-        let e2h = host.hcr.contains(Hcr::E2H);
-        controls.cptr = in_guest.with_fp_trap(false, e2h);
-        fp_trap = in_guest.bits() ^ controls.cptr.bits();
-    }
-    let is_of_last_kind = controls.shared() == el2.kind_words;
+    let fp_trap = match el2.cpu.host_uses_fp() {
+        true => vectors::keep_open(&mut controls),
+        false => 0,
+    };
+    let guard = Guard {
+        error_barrier: el2.features.ras(),
+        branch_history: vcpu.policy.branch_history,
+    };
+    let is_of_last_kind = controls.shared() == el2.kind_words && guard == el2.kind_guard;
     vcpu.prepared = Prepared {
         controls,
         hcr,
         granted,
         has_fp,
         fp_trap,
+        guard,
         has_sve,
         zcr: vm.vectors.zcr(),
         of,

@@ -5,7 +5,7 @@
 //! the rest of the Z registers in what the host lent.
 
 use vcpu_hal::{Cpu, FpSwitch, Platform};
-use vcpu_regs::{FpState, Hcr, Predicates, SveState, SwitchedReg};
+use vcpu_regs::{Controls, FpState, Hcr, Predicates, SveState, SwitchedReg};
 
 use crate::{El2, Fp, Vcpu, residency::Prepared};
 
@@ -16,6 +16,8 @@ const SVE: u8 = 0x19;
 
 impl<P: Platform> Vcpu<P> {
     /// Returns whether an exit of this class is the first use of FP, SIMD or SVE since the load.
+    #[cold]
+    #[inline(never)] // its classes are not to be told apart on the way to the frequent ones
     pub(crate) fn awaits(&self, class: u8) -> bool {
         let is_its_own = match class {
             FP => self.prepared.has_fp,
@@ -139,6 +141,14 @@ fn set_trap<P: Platform, C: Cpu>(vcpu: &Vcpu<P>, el2: &El2<'_, P, C>, traps: boo
     // SAFETY: at EL2, as `Live::load` found; the rest of the word is what is in force already, and a
     // host to whom FP traps now does without while a guest is loaded.
     unsafe { el2.cpu.set_cptr(cptr) };
+}
+
+/// Makes FP not trap under `controls`; returns the bits of CPTR_EL2 by which it would.
+pub(crate) fn keep_open(controls: &mut Controls) -> u64 {
+    let in_guest = controls.cptr;
+    let e2h = controls.hcr.contains(Hcr::E2H);
+    controls.cptr = in_guest.with_fp_trap(false, e2h);
+    in_guest.bits() ^ controls.cptr.bits()
 }
 
 impl Prepared {

@@ -5,6 +5,8 @@ use vcpu_regs::{
     Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState, Va, VectorLengths,
 };
 
+use crate::Guard;
+
 /// How the calling code runs, before anything is touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -149,6 +151,9 @@ impl ExitWords {
 /// TPIDR_EL1, TPIDR_EL2, VBAR_EL2 and `HCR_EL2` are as before, but for `VSE`, which the guest may have
 /// used up.
 pub unsafe trait Cpu {
+    /// What an entry needs of the host, and how its exits are guarded.
+    type Kept: Copy;
+
     /// Returns how the caller runs.
     fn host_mode(&self) -> HostMode;
 
@@ -167,8 +172,9 @@ pub unsafe trait Cpu {
     /// Reads `CNTFRQ_EL0`.
     fn counter_freq_hz(&self) -> u64;
 
-    /// Reads `VBAR_EL2`: the host's vectors.
-    fn vectors(&self) -> u64;
+    /// Reads what an entry changes of the host and the exit brings back, where one read serves many
+    /// entries: `VBAR_EL2` and `TPIDR_EL1`.
+    fn keep(&self, guard: Guard) -> Self::Kept;
 
     /// Reads of PSTATE what [`Pstate::OF_HOST`] names, where the CPU has it.
     fn pstate(&self) -> Pstate;
@@ -193,10 +199,10 @@ pub unsafe trait Cpu {
     /// The CPU is at EL2 on its own stack, all interrupts masked. The controls of the guest are in
     /// force, with a stage 2 that the guest may use as it likes. `frame.pstate` came through
     /// [`Pstate::for_entry`](vcpu_regs::Pstate::for_entry) or from this method. `hcr.guest()` has
-    /// `VM`, `AMO` and `RW` set and `TGE` clear, and `E2H` as the CPU has it. `vectors` is what
-    /// [`vectors`](Self::vectors) returns: a host leaves its vectors where they are while a guest is
-    /// loaded, so one read serves many entries.
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords;
+    /// `VM`, `AMO` and `RW` set and `TGE` clear, and `E2H` as the CPU has it. `kept` is what
+    /// [`keep`](Self::keep) would return now, of a guard that the CPU can do: a host leaves its
+    /// vectors and TPIDR_EL1 as they are while a guest is loaded.
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, kept: &Self::Kept) -> ExitWords;
 
     /// Returns whether the host is compiled to compute in FP registers. Guests are entered by
     /// [`enter_beside_fp`](Self::enter_beside_fp) then, and FP does not trap between two runs.
@@ -212,7 +218,7 @@ pub unsafe trait Cpu {
         &self,
         frame: &mut GuestFrame,
         hcr: HcrSwitch,
-        vectors: u64,
+        kept: &Self::Kept,
         fp: FpSwitch<'_>,
     ) -> ExitWords;
 

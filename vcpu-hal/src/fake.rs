@@ -12,7 +12,7 @@ use vcpu_regs::{
     SwitchedState, Va, VectorLengths,
 };
 
-use crate::{Cause, Cpu, Daif, ExitWords, FpSwitch, HcrSwitch, HostMode};
+use crate::{Cause, Cpu, Daif, ExitWords, FpSwitch, Guard, HcrSwitch, HostMode};
 
 /// What the guest does between one entry and the exit after it.
 #[derive(Clone, Copy)]
@@ -89,6 +89,8 @@ pub struct ScriptedCpu<'s> {
     pub vector_lengths: VectorLengths,
     /// `HCR_EL2` as it was in the guest, the last time.
     pub hcr_in_guest: Cell<Hcr>,
+    /// How the last exit was guarded.
+    pub guard: Cell<Guard>,
     /// How many steps of invalidations were executed.
     pub invalidations: Cell<u32>,
     /// The arguments of the last call to firmware.
@@ -168,9 +170,6 @@ const ALL_MASKED: u64 = 0x3c0;
 const NOT_MAPPED: Par = Par::from_bits(0b00_0100 << 1 | 1);
 
 impl<'s> ScriptedCpu<'s> {
-    /// Where the host's vectors are: `VBAR_EL2`.
-    pub const VECTORS: u64 = 0x4020_0800;
-
     /// Returns a CPU at EL2, interrupts unmasked, that plays `script`.
     pub fn new(script: &'s [Step<'s>]) -> Self {
         Self {
@@ -196,6 +195,7 @@ impl<'s> ScriptedCpu<'s> {
             zcr_el2: Cell::new(0),
             vector_lengths: VectorLengths::default(),
             hcr_in_guest: Cell::default(),
+            guard: Cell::default(),
             invalidations: Cell::new(0),
             firmware_call: Cell::new(None),
             firmware: Cell::new(|x| x[0] = u64::MAX),
@@ -241,6 +241,8 @@ impl<'s> ScriptedCpu<'s> {
 
 // SAFETY: nothing but the values above is touched.
 unsafe impl Cpu for ScriptedCpu<'_> {
+    type Kept = Guard;
+
     fn host_mode(&self) -> HostMode {
         self.mode.get()
     }
@@ -265,8 +267,8 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         62_500_000
     }
 
-    fn vectors(&self) -> u64 {
-        Self::VECTORS
+    fn keep(&self, guard: Guard) -> Guard {
+        guard
     }
 
     fn pstate(&self) -> Pstate {
@@ -290,8 +292,9 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     /// # Panics
     ///
     /// If the script is over, or the caller broke the contract of an entry where this can see it.
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
-        assert_eq!(vectors, Self::VECTORS, "other vectors than the host's");
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, kept: &Guard) -> ExitWords {
+        assert!(!kept.error_barrier || self.ids.has_ras(), "no ESB here");
+        self.guard.set(*kept);
         let (step, rest) = self.script.get().split_first().expect("the script is over");
         self.script.set(rest);
         assert_eq!(
@@ -336,7 +339,7 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         &self,
         frame: &mut GuestFrame,
         hcr: HcrSwitch,
-        vectors: u64,
+        kept: &Guard,
         fp: FpSwitch<'_>,
     ) -> ExitWords {
         assert!(!self.fp_traps(), "FP traps between runs");
@@ -361,7 +364,7 @@ unsafe impl Cpu for ScriptedCpu<'_> {
                 self.load_sve(sve);
             }
             toggle_cptr();
-            let words = self.enter(frame, hcr, vectors);
+            let words = self.enter(frame, hcr, kept);
             toggle_cptr();
             if let Some(sve) = sve {
                 self.save_sve(sve);

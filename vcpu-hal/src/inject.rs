@@ -11,7 +11,7 @@ use crate::Cpu;
 
 pub use interrupt::{Group, Status, Trigger, VirtualInterrupt};
 pub use line::{HcrLine, IntidTooLarge, Pending};
-pub use list::{ListRegisters, ListState, QueueError};
+pub use list::{ListRegisters, ListRegistersV2, ListState, QueueError};
 pub use recorder::{Recorder, Recording};
 
 /// The interrupt lines into a guest's CPU, as `HCR_EL2.VI` and `VF` drive them.
@@ -59,6 +59,9 @@ pub trait Inject {
     /// Whether the lines change by [`inject`](Self::inject) and [`retract`](Self::retract) alone:
     /// then a loaded vCPU asks for them after those, and not before every entry.
     const LINES_KEEP: bool = false;
+
+    /// Whether [`before_entry`](Self::before_entry) does anything.
+    const CHANGES_BEFORE_ENTRY: bool = false;
 
     /// What the guest acknowledges interrupts at.
     const CPU_INTERFACE: CpuInterface = CpuInterface::None;
@@ -119,9 +122,29 @@ pub trait Inject {
     /// unless [`LINES_KEEP`](Self::LINES_KEEP).
     fn lines(&self, state: &Self::State) -> Lines;
 
-    /// Puts on this CPU what the hardware delivers by itself, the guest's controls in force.
-    fn load<C: Cpu>(&self, cpu: &C, state: &mut Self::State) {
+    /// Returns whether something is pending for which a guest that waits (`WFI`) goes on. It may say
+    /// so once too often: a `WFI` may end for no reason.
+    fn wakes(&self, state: &Self::State) -> bool {
+        self.lines(state) != Lines::default()
+    }
+
+    /// [`wakes`](Self::wakes) for a loaded vCPU.
+    fn wakes_loaded<C: Cpu>(&self, cpu: &C, state: &mut Self::State) -> bool {
+        self.sync(cpu, state);
+        self.wakes(state)
+    }
+
+    /// Puts on this CPU, of which the host's index is `index`, what the hardware delivers by itself.
+    /// The guest's controls are in force.
+    fn load<C: Cpu>(&self, cpu: &C, state: &mut Self::State, index: usize) {
+        let _ = (cpu, state, index);
+    }
+
+    /// Called before each entry, masked, if [`CHANGES_BEFORE_ENTRY`](Self::CHANGES_BEFORE_ENTRY):
+    /// what others have sent meanwhile comes in here. Returns whether the lines may have changed.
+    fn before_entry<C: Cpu>(&self, cpu: &C, state: &mut Self::State) -> bool {
         let _ = (cpu, state);
+        false
     }
 
     /// Takes it back.

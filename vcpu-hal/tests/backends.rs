@@ -1,10 +1,10 @@
 //! The backends that ship with the trait, each by itself, and the scripted CPU they are tested on.
 
 use vcpu_hal::{
-    Cause, Cpu, Daif, FetchIrq, HcrSwitch, Inject, Lines, PerCpu,
+    Cause, Cpu, Daif, FetchIrq, Guard, HcrSwitch, Inject, Lines, PerCpu,
     fake::{ScriptedCpu, Step},
     inject::{HcrLine, IntidTooLarge, Pending, Recorder, Recording},
-    irq::{GicV3, LeavePending},
+    irq::{GicV2, GicV3, LeavePending},
     percpu::{MpidrTable, Tpidr},
 };
 use vcpu_regs::{GuestFrame, Hcr, Intid, SwitchedReg, SwitchedState};
@@ -140,6 +140,33 @@ fn gic_fetch_acknowledges_once() {
     assert_eq!(cpu.pending.get(), Intid(33));
 }
 
+/// Memory in place of a GICC: an SGI 5 of CPU 3 is acknowledged, ended and deactivated as it came.
+#[test]
+fn gicv2_fetch_keeps_the_sender() {
+    const IAR: usize = 0xc / 4;
+    const EOIR: usize = 0x10 / 4;
+    const DIR: usize = 0x1000 / 4;
+    let block: *mut u32 = Box::into_raw(Box::new([0_u32; 0x1004 / 4])).cast();
+    // SAFETY: memory that is this test's, for good, and as large as the block.
+    let (gic, at) = unsafe {
+        let at = |n: usize| block.add(n).read_volatile();
+        block.add(IAR).write_volatile(3 << 10 | 5);
+        (GicV2::new(block.expose_provenance()), at)
+    };
+    let cpu = ScriptedCpu::new(&[]);
+    let sgi = gic.fetch(&cpu).unwrap();
+    assert_eq!((sgi.intid(), sgi.sender()), (Intid(5), 3));
+    gic.end(sgi);
+    assert_eq!((at(EOIR), at(DIR)), (3 << 10 | 5, 0), "ended, and active");
+    gic.deactivate(sgi);
+    assert_eq!(at(DIR), 3 << 10 | 5);
+    for spurious in 1020..=1023 {
+        // SAFETY: as above.
+        unsafe { block.add(IAR).write_volatile(spurious) };
+        assert_eq!(gic.fetch(&cpu), None);
+    }
+}
+
 // The fake itself: it must fail a test that breaks the contract of an entry.
 
 const GOOD: Hcr = Hcr::VM.union(Hcr::AMO).union(Hcr::RW);
@@ -160,7 +187,7 @@ fn enter(guest: Hcr, in_force: Hcr, host: Hcr, daif: Option<u64>) {
         cpu.enter(
             &mut GuestFrame::default(),
             HcrSwitch::new(guest, host),
-            ScriptedCpu::VECTORS,
+            &Guard::default(),
         )
     };
     assert_eq!(cpu.steps_left(), 0);
@@ -204,7 +231,7 @@ fn fake_ends_with_its_script() {
     let cpu = ScriptedCpu::new(&[]);
     let hcr = HcrSwitch::new(GOOD, GOOD);
     // SAFETY: values only.
-    unsafe { cpu.enter(&mut GuestFrame::default(), hcr, ScriptedCpu::VECTORS) };
+    unsafe { cpu.enter(&mut GuestFrame::default(), hcr, &Guard::default()) };
 }
 
 #[test]

@@ -22,6 +22,8 @@ mod layout {
             PRIORITY OFFSET(48) NUMBITS(8) [],
             /// With HW = 1.
             PINTID OFFSET(32) NUMBITS(13) [],
+            /// With HW = 0: a GICv2's CPUID, in the place it has there. RES0 in this register.
+            SENDER OFFSET(32) NUMBITS(3) [],
             /// With HW = 0: a maintenance interrupt when it is deactivated.
             EOI OFFSET(41) NUMBITS(1) [],
             VINTID OFFSET(0) NUMBITS(32) [],
@@ -315,6 +317,12 @@ impl ListRegister {
         Self(put(self.0, LR::EOI, 1))
     }
 
+    /// Returns the same, an SGI that this CPU (0 to 7) sent: for a GICv2's list register, and RES0 in
+    /// `ICH_LR<n>_EL2`. Not for one with [hardware](Self::with_hardware).
+    pub const fn with_sender(self, cpu: u8) -> Self {
+        Self(put(self.0, LR::SENDER, cpu as u64))
+    }
+
     /// Returns the same, pending or not.
     pub const fn with_pending(self, pending: bool) -> Self {
         Self(put(self.0, LR::PENDING, pending as u64))
@@ -345,6 +353,14 @@ impl ListRegister {
         match field(self.0, LR::HW) {
             0 => None,
             _ => Some(Intid(field(self.0, LR::PINTID) as u32)),
+        }
+    }
+
+    /// Returns who sent an SGI; 0 for what has [hardware](Self::hardware).
+    pub const fn sender(self) -> u8 {
+        match field(self.0, LR::HW) {
+            0 => field(self.0, LR::SENDER) as u8,
+            _ => 0,
         }
     }
 

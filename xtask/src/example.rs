@@ -96,6 +96,9 @@ pub struct Test {
     pub hard_float: bool,
     /// A guest made of these A64 instructions (after an Image header) in place of the default one.
     pub code: Option<Vec<u32>>,
+    /// Takes minutes: run by `cargo xtask test --long` only.
+    #[serde(default)]
+    pub long: bool,
     /// The bytes of a program in place of the default one.
     pub program: Option<Vec<u8>>,
     /// How the run ends.
@@ -178,6 +181,7 @@ impl Test {
             args: Vec::new(),
             hard_float: false,
             code: None,
+            long: false,
             program: None,
             ends: Ending::Ok,
             steps: Vec::new(),

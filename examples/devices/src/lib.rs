@@ -15,6 +15,7 @@ pub mod loader;
 pub mod pl011;
 pub mod run_queue;
 pub mod tree;
+pub mod virtio;
 
 pub use bus::{Bus, BusError};
 pub use pl011::Pl011;

@@ -16,6 +16,8 @@ pub struct Pace {
 #[derive(Clone, Debug)]
 pub struct RunQueue<const N: usize> {
     entries: [Entry; N],
+    /// Entries beyond these were never turned on.
+    used: usize,
     /// CPUs that found nothing to run, a bit for each.
     idle: u64,
     /// Nobody who wants to run has run less than this.
@@ -63,6 +65,7 @@ impl<const N: usize> RunQueue<N> {
         };
         Self {
             entries: [entry; N],
+            used: 0,
             idle: 0,
             floor: 0,
             pace,
@@ -79,7 +82,7 @@ impl<const N: usize> RunQueue<N> {
     /// Gives `cpu` the vCPU that ran least, if one wants to run.
     pub fn pick(&mut self, cpu: usize, now: u64) -> Option<usize> {
         let gain = self.pace.gain;
-        let ready = self.entries.iter().enumerate();
+        let ready = self.entries().iter().enumerate();
         let best = ready
             .filter(|(_, entry)| entry.state == State::Ready)
             .min_by_key(|(_, entry)| {
@@ -121,7 +124,10 @@ impl<const N: usize> RunQueue<N> {
     /// Notes that a vCPU was turned on; returns as [`Self::wake`] does.
     pub fn turn_on(&mut self, vcpu: usize, now: u64) -> Option<usize> {
         match self.state(vcpu) {
-            State::Off => self.make_ready(vcpu, now),
+            State::Off => {
+                self.used = self.used.max(vcpu + 1).min(N);
+                self.make_ready(vcpu, now)
+            }
             _ => self.wake(vcpu, now),
         }
     }
@@ -129,7 +135,7 @@ impl<const N: usize> RunQueue<N> {
     /// Wakes one vCPU whose time has come; to be called until there is none.
     pub fn expire(&mut self, now: u64) -> Option<(usize, Option<usize>)> {
         let due = |entry: &Entry| matches!(entry.state, State::Blocked { until: Some(until) } if until <= now);
-        let vcpu = self.entries.iter().position(due)?;
+        let vcpu = self.entries().iter().position(due)?;
         Some((vcpu, self.make_ready(vcpu, now)))
     }
 
@@ -142,7 +148,7 @@ impl<const N: usize> RunQueue<N> {
 
     /// Returns the time at which the first of those that wait is to run.
     pub fn next_deadline(&self) -> Option<u64> {
-        let deadlines = self.entries.iter().filter_map(|entry| match entry.state {
+        let deadlines = self.entries().iter().filter_map(|entry| match entry.state {
             State::Blocked { until } => until,
             _ => None,
         });
@@ -157,13 +163,17 @@ impl<const N: usize> RunQueue<N> {
         let ran = self.ran(vcpu, now);
         let is_over = now.saturating_sub(since) >= self.pace.slice;
         let mut ready = self
-            .entries
+            .entries()
             .iter()
             .filter(|entry| entry.state == State::Ready);
         ready.any(|entry| {
             let lead = if is_over { 0 } else { self.pace.gain };
             entry.ran.saturating_add(lead) <= ran
         })
+    }
+
+    fn entries(&self) -> &[Entry] {
+        self.entries.get(..self.used).unwrap_or(&self.entries)
     }
 
     /// Returns how long a vCPU ran.
@@ -194,7 +204,7 @@ impl<const N: usize> RunQueue<N> {
             return Some(cpu);
         }
         // Nobody is idle: who ran most, if that is much more.
-        let running = (0..N).filter_map(|other| match self.state(other) {
+        let running = (0..self.used).filter_map(|other| match self.state(other) {
             State::Running { cpu, .. } => Some((self.ran(other, now), cpu)),
             _ => None,
         });
@@ -205,7 +215,10 @@ impl<const N: usize> RunQueue<N> {
     fn raise_floor(&mut self, now: u64) {
         let wants =
             |vcpu: &usize| matches!(self.state(*vcpu), State::Ready | State::Running { .. });
-        let least = (0..N).filter(wants).map(|vcpu| self.ran(vcpu, now)).min();
+        let least = (0..self.used)
+            .filter(wants)
+            .map(|vcpu| self.ran(vcpu, now))
+            .min();
         self.floor = self.floor.max(least.unwrap_or(self.floor));
     }
 }

@@ -44,7 +44,6 @@ const CLOCK: u32 = 2;
 /// Interrupt types and flags of the GIC binding.
 const SPI: u32 = 0;
 const PPI: u32 = 1;
-const EDGE: u32 = 1;
 const LEVEL: u32 = 4;
 
 impl Tree<'_> {
@@ -156,7 +155,7 @@ impl Tree<'_> {
             let virtio = fdt.begin_node(&format!("virtio_mmio@{:x}", registers.start))?;
             fdt.property_string("compatible", "virtio,mmio")?;
             fdt.property_array_u64("reg", &reg(registers))?;
-            fdt.property_array_u32("interrupts", &[SPI, *spi, EDGE])?;
+            fdt.property_array_u32("interrupts", &[SPI, *spi, LEVEL])?;
             fdt.property_null("dma-coherent")?;
             fdt.end_node(virtio)?;
         }

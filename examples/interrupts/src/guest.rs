@@ -4,6 +4,8 @@
 //! INTID was acknowledged (x0), `hvc #2` which was ended: x0 is the INTID to deactivate then, or
 //! [`NOTHING`].
 
+mod v2;
+
 use machine::guest_code;
 
 /// Lets interrupts in, until no more come.
@@ -156,10 +158,14 @@ pub const LINE_VECTORS: u64 = 0x2000;
 pub const STACK: u64 = 0x8000;
 
 /// Returns every piece and where it lies.
-pub fn pieces() -> [(u64, &'static [u8]); 3] {
+pub fn pieces(has_gicv3: bool) -> [(u64, &'static [u8]); 3] {
+    let (main, vectors) = match has_gicv3 {
+        true => (main(), vectors()),
+        false => v2::pieces(),
+    };
     [
-        (MAIN, main()),
-        (VECTORS, vectors()),
+        (MAIN, main),
+        (VECTORS, vectors),
         (LINE_VECTORS, line_vectors()),
     ]
 }

@@ -4,26 +4,118 @@ use core::{arch::asm, ptr::NonNull};
 
 use arm_gic::{
     IntId, UniqueMmioPointer,
-    gicv3::{GicCpuInterface, GicV3},
+    gicv2::GicV2 as SetupV2,
+    gicv3::{GicCpuInterface, GicV3 as SetupV3},
 };
 use machine::{Error, layout};
+use vcpu_hal::{
+    Cpu, FetchIrq,
+    irq::{AcknowledgedV2, GicV2, GicV3},
+};
+use vcpu_regs::Intid;
 
 use crate::guest::VIRTUAL_TIMER;
 
 /// INTID of the maintenance interrupt on `virt`.
 pub const MAINTENANCE: u32 = 25;
 
+/// A GICv2's physical CPU interface on `virt`.
+pub const GICC: usize = 0x0801_0000;
+/// Its virtual interface control.
+pub const GICH: usize = 0x0803_0000;
+/// Its virtual CPU interface: the page of all registers but `GICV_DIR`.
+pub const GICV: core::ops::Range<u64> = 0x0804_0000..0x0804_1000;
+
+/// A fetched interrupt, and its two ends.
+pub trait Physical: FetchIrq<Token: core::fmt::Debug> {
+    /// Whether a guest reads with an SGI who sent it.
+    const TELLS_SENDER: bool;
+
+    /// Returns which interrupt it is.
+    fn intid(token: &Self::Token) -> Option<Intid>;
+
+    /// Drops its priority.
+    fn end<C: Cpu>(&self, cpu: &C, token: &Self::Token);
+
+    /// Lets it come again.
+    fn deactivate<C: Cpu>(&self, cpu: &C, token: &Self::Token);
+}
+
+impl Physical for GicV3 {
+    const TELLS_SENDER: bool = false;
+
+    fn intid(token: &Option<Intid>) -> Option<Intid> {
+        *token
+    }
+
+    fn end<C: Cpu>(&self, cpu: &C, token: &Option<Intid>) {
+        if let Some(intid) = *token {
+            self.end(cpu, intid);
+        }
+    }
+
+    fn deactivate<C: Cpu>(&self, cpu: &C, token: &Option<Intid>) {
+        if let Some(intid) = *token {
+            self.deactivate(cpu, intid);
+        }
+    }
+}
+
+impl Physical for GicV2 {
+    const TELLS_SENDER: bool = true;
+
+    fn intid(token: &Option<AcknowledgedV2>) -> Option<Intid> {
+        token.map(AcknowledgedV2::intid)
+    }
+
+    fn end<C: Cpu>(&self, _: &C, token: &Option<AcknowledgedV2>) {
+        if let Some(acknowledged) = *token {
+            self.end(acknowledged);
+        }
+    }
+
+    fn deactivate<C: Cpu>(&self, _: &C, token: &Option<AcknowledgedV2>) {
+        if let Some(acknowledged) = *token {
+            self.deactivate(acknowledged);
+        }
+    }
+}
+
+/// The same for a GICv2.
+///
+/// # Safety
+///
+/// Called once; nothing else uses the interrupt controller.
+pub unsafe fn enable_v2() -> Result<(), Error> {
+    let distributor = layout::GIC_DISTRIBUTOR.start as *mut _;
+    // SAFETY: a GICv2 stands at these addresses of `virt`, mapped as Device; it is ours.
+    let mut gic = unsafe { SetupV2::new(distributor, GICC as *mut _) };
+    gic.setup();
+    gic.set_priority_mask(0xff);
+    for ppi in [VIRTUAL_TIMER, MAINTENANCE] {
+        let intid = IntId::ppi(ppi - 16);
+        gic.set_interrupt_priority(intid, 0x80);
+        let enabled = gic.enable_interrupt(intid, true);
+        enabled.map_err(|_| Error::Guest("the interrupt controller cannot be used"))?;
+    }
+    /// `GICC_CTLR`: enabled, and EOImode.
+    const SPLIT_END: u32 = 1 << 9 | 1;
+    // SAFETY: GICC_CTLR of the interface that was just set up; `Rig` ends each interrupt so.
+    unsafe { (GICC as *mut u32).write_volatile(SPLIT_END) };
+    Ok(())
+}
+
 /// Sets up the interrupt controller for the two; ending one and deactivating it are two things.
 ///
 /// # Safety
 ///
 /// Called once; nothing else uses the interrupt controller.
-pub unsafe fn enable() -> Result<(), Error> {
+pub unsafe fn enable_v3() -> Result<(), Error> {
     const NOT_THERE: Error = Error::Guest("the interrupt controller cannot be used");
     let distributor = NonNull::new(layout::GIC_DISTRIBUTOR.start as *mut _).ok_or(NOT_THERE)?;
     let redistributor = NonNull::new(layout::GIC_CPU_0.start as *mut _).ok_or(NOT_THERE)?;
     // SAFETY: a GICv3 stands at these addresses of `virt`, mapped as Device; it is ours.
-    let gic = unsafe { GicV3::new(UniqueMmioPointer::new(distributor), redistributor, 1) };
+    let gic = unsafe { SetupV3::new(UniqueMmioPointer::new(distributor), redistributor, 1) };
     let mut gic = gic.map_err(|_| NOT_THERE)?;
     gic.setup(0);
     GicCpuInterface::set_priority_mask(0xff);

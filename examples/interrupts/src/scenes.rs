@@ -1,16 +1,18 @@
 //! What is sent to the guest, and what it should make of it.
 
 use machine::{Error, println};
-use vcpu_hal::inject::{Group, HcrLine, ListRegisters, Trigger, VirtualInterrupt};
+use vcpu_hal::{
+    Inject,
+    inject::{Group, HcrLine, Trigger, VirtualInterrupt},
+};
 use vcpu_regs::Intid;
 
 use crate::{
     guest::{DEACTIVATE, ENABLE, NOTHING, OPEN, SEND, SET_UP, TIMER, VIRTUAL_TIMER},
     host::{Did, Rig, edge, inject},
+    physical::Physical,
     taken::Taken,
 };
-
-type Lists<'e, 'h> = Rig<'e, 'h, ListRegisters>;
 
 /// More than any CPU here has list registers.
 const MANY: u32 = 20;
@@ -18,7 +20,7 @@ const MANY: u32 = 20;
 const SPLIT_END: u64 = 1 << 1;
 
 /// Gives the other guest interrupts of its own, which it never takes.
-pub fn crowd(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
+pub fn crowd(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Error> {
     for intid in 500..500 + MANY {
         let sent = rig.other.inject_irq(rig.el2.host(), edge(intid, 0));
         sent.map_err(|_| Error::Guest("an interrupt was refused"))?;
@@ -27,7 +29,7 @@ pub fn crowd(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
 }
 
 /// All of them.
-pub fn run(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
+pub fn run(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Error> {
     set_up(rig, 0)?;
     own_sgi(rig)?;
     by_priority(rig)?;
@@ -44,12 +46,16 @@ pub fn run(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-fn set_up(rig: &mut Lists<'_, '_>, control: u64) -> Result<(), Error> {
+fn set_up(rig: &mut Rig<'_, '_, impl Inject, impl Physical>, control: u64) -> Result<(), Error> {
     rig.command([SET_UP, control, 0xff, 0, 0], |_, _| NOTHING)
 }
 
 /// Opens the gate, and notes what comes.
-fn open(rig: &mut Lists<'_, '_>, command: [u64; 5], taken: &mut Taken) -> Result<(), Error> {
+fn open(
+    rig: &mut Rig<'_, '_, impl Inject, impl Physical>,
+    command: [u64; 5],
+    taken: &mut Taken,
+) -> Result<(), Error> {
     rig.command(command, |_, did| {
         if let Did::Took(intid) = did {
             taken.push(intid);
@@ -58,7 +64,7 @@ fn open(rig: &mut Lists<'_, '_>, command: [u64; 5], taken: &mut Taken) -> Result
     })
 }
 
-fn own_sgi(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
+fn own_sgi(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Error> {
     let mut taken = Taken::new();
     for sgi in [5, 0, 15] {
         open(rig, [SEND, sgi << 24 | 1, 0, 0, 0], &mut taken)?;
@@ -67,7 +73,7 @@ fn own_sgi(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
 }
 
 /// A PPI, and SPIs for many list registers, the last to be sent the first to be taken.
-fn by_priority(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
+fn by_priority(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Error> {
     let mut taken = Taken::new();
     let host = rig.el2.host();
     let refused = |_| Error::Guest("an interrupt was refused");
@@ -84,7 +90,7 @@ fn by_priority(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
 }
 
 /// Each is preempted by the next, more deeply than there are list registers.
-fn nested(rig: &mut Lists<'_, '_>, scene: &str) -> Result<(), Error> {
+fn nested(rig: &mut Rig<'_, '_, impl Inject, impl Physical>, scene: &str) -> Result<(), Error> {
     const DEPTH: u32 = 12;
     let (mut taken, mut failed) = (Taken::new(), None);
     let priority = |n: u32| 0xf0 - 16 * n as u8;
@@ -112,7 +118,7 @@ fn nested(rig: &mut Lists<'_, '_>, scene: &str) -> Result<(), Error> {
 }
 
 /// With the priority dropped and the deactivation put off: any order will do.
-fn out_of_order(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
+fn out_of_order(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Error> {
     let mut taken = Taken::new();
     let host = rig.el2.host();
     for n in 0..MANY {
@@ -135,7 +141,7 @@ fn out_of_order(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
 }
 
 /// Nothing is active, and nothing comes.
-fn none_is_left(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
+fn none_is_left(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Error> {
     let mut taken = Taken::new();
     open(rig, [OPEN, 0, 0, 0, 0], &mut taken)?;
     for intid in 0..200 {
@@ -148,7 +154,7 @@ fn none_is_left(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
 }
 
 /// A FIQ preempts an IRQ.
-fn both_groups(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
+fn both_groups(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Error> {
     let (mut taken, mut failed) = (Taken::new(), None);
     let fiq = VirtualInterrupt {
         group: Group::Zero,
@@ -170,7 +176,7 @@ fn both_groups(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
 }
 
 /// A disabled group and a mask hold some back, and nothing else.
-fn masked_group(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
+fn masked_group(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Error> {
     let mut taken = Taken::new();
     rig.command([ENABLE, 0, 1, 0x80, 0], |_, _| NOTHING)?;
     let host = rig.el2.host();
@@ -197,7 +203,7 @@ fn masked_group(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
 }
 
 /// The level stays high for three times.
-fn level(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
+fn level(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Error> {
     let (mut taken, mut failed) = (Taken::new(), None);
     let uart = VirtualInterrupt {
         trigger: Trigger::Level,
@@ -234,27 +240,27 @@ fn level(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
 }
 
 /// One that comes again while it is handled is handled again.
-fn pending_while_active(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
+fn pending_while_active(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Error> {
     let (mut taken, mut failed, mut again) = (Taken::new(), None, 2);
-    let first = rig.vcpu.inject_irq(rig.el2.host(), edge(7, 0x80));
+    let first = rig.vcpu.inject_irq(rig.el2.host(), edge(21, 0x80));
     first.map_err(|_| Error::Guest("an interrupt was refused"))?;
     rig.command([OPEN, 0, 0, 0, 0], |live, did| {
         if let Did::Took(intid) = did {
             taken.push(intid);
             if again > 0 {
                 again -= 1;
-                let sent = [inject(live, edge(7, 0x80)), inject(live, edge(7, 0x80))];
+                let sent = [inject(live, edge(21, 0x80)), inject(live, edge(21, 0x80))];
                 failed = sent.into_iter().find_map(Result::err);
             }
         }
         NOTHING
     })?;
     failed.map_or(Ok(()), Err)?;
-    taken.expect("again while active, twice each", [7; 3])
+    taken.expect("again while active, twice each", [21; 3])
 }
 
 /// The guest's ending the timer's interrupt deactivates the physical one, so that it comes again.
-fn timer(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
+fn timer(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Error> {
     let mut taken = Taken::new();
     for _ in 0..3 {
         open(rig, [TIMER, 1000, 0, 0, 0], &mut taken)?;
@@ -263,7 +269,7 @@ fn timer(rig: &mut Lists<'_, '_>) -> Result<(), Error> {
 }
 
 /// The host is the interrupt controller: it says which is due, and takes it back once it was told.
-pub fn plain_line(rig: &mut Rig<'_, '_, HcrLine>) -> Result<(), Error> {
+pub fn plain_line(rig: &mut Rig<'_, '_, HcrLine, impl Physical>) -> Result<(), Error> {
     let mut taken = Taken::new();
     for intid in [9, 3, 40] {
         let sent = rig.vcpu.inject_irq(rig.el2.host(), Intid(intid));

@@ -44,8 +44,10 @@ pub fn start(index: usize, main: impl FnOnce() + Send + 'static) -> Result<(), E
     started.map_err(|_| Error::Guest("firmware does not start the other CPUs"))
 }
 
-/// Has physical interrupts, and SErrors, come to EL2. IRQs stay masked: the host fetches them.
+/// Has physical interrupts, and SErrors, come to EL2. IRQs are masked: the host fetches them.
 pub(crate) fn take_interrupts() {
+    // SAFETY: masking interrupts breaks no invariant of Rust.
+    unsafe { asm!("msr daifset, #3", options(nostack)) };
     HCR_EL2.modify(HCR_EL2::IMO::EnableVirtualIRQ + HCR_EL2::FMO::EnableVirtualFIQ);
     isb(SY); // the routing, before any is waited for
     // SAFETY: an SError that is the host's has its handler; taking it breaks no invariant of Rust.

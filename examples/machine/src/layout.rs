@@ -35,8 +35,12 @@ pub const GIC_DISTRIBUTOR: Range<u64> = 0x0800_0000..0x0801_0000;
 /// The CPU interface of a GICv2: GICC.
 pub const GICV2_CPU: Range<u64> = 0x0801_0000..0x0802_0000;
 
-/// The virtual CPU interface of a GICv2: GICV.
-pub const GICV2_VIRTUAL_CPU: Range<u64> = 0x0804_0000..0x0805_0000;
+/// The list registers of a GICv2: GICH.
+pub const GICV2_LISTS: Range<u64> = 0x0803_0000..0x0804_0000;
+
+/// The virtual CPU interface of a GICv2, but for the page of GICV_DIR: one that deactivates what
+/// is in no list register could not be told.
+pub const GICV2_VIRTUAL_CPU: Range<u64> = 0x0804_0000..0x0804_1000;
 
 /// The GICv3 redistributor of the first CPU.
 pub const GIC_CPU_0: Range<u64> = 0x080a_0000..0x080c_0000;

@@ -7,6 +7,7 @@ use core::slice;
 
 use aarch64_cpu::asm::barrier::{ISH, SY, dsb, isb};
 use defmt::Format;
+use devices::virtio::Memory;
 
 use crate::layout::{GUEST_RAM_START, MAPPED_END};
 
@@ -132,6 +133,14 @@ impl GuestRam {
         Ok(())
     }
 
+    /// Returns the view of a guest that has all of it from `ipa` on.
+    pub(crate) fn view(&self, ipa: u64) -> GuestView {
+        GuestView {
+            ipa,
+            range: self.range.clone(),
+        }
+    }
+
     fn check(&self, range: Range<u64>) -> Result<(*mut u8, usize), NotInRam> {
         let size_bytes = range.end.saturating_sub(range.start);
         let inside = self.range.start <= range.start
@@ -144,6 +153,52 @@ impl GuestRam {
             });
         }
         Ok((range.start as *mut u8, size_bytes as usize))
+    }
+}
+
+/// A guest's RAM by the guest's addresses, while the guest runs: byte by byte, for nothing keeps
+/// the guest from writing meanwhile.
+#[derive(Clone, Debug)]
+pub struct GuestView {
+    ipa: u64,
+    range: Range<u64>,
+}
+
+impl GuestView {
+    /// Returns its size.
+    pub(crate) fn size_bytes(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    fn find(&self, ipa: u64, bytes: usize) -> Option<*mut u8> {
+        let offset = ipa.checked_sub(self.ipa)?;
+        let end = offset.checked_add(bytes as u64)?;
+        (end <= self.size_bytes()).then(|| (self.range.start + offset) as *mut u8)
+    }
+}
+
+impl Memory for GuestView {
+    fn read(&self, ipa: u64, to: &mut [u8]) -> bool {
+        let Some(from) = self.find(ipa, to.len()) else {
+            return false;
+        };
+        for (offset, byte) in to.iter_mut().enumerate() {
+            // SAFETY: within the guest's RAM (`find`), which is mapped and which no borrow of ours
+            // covers while the guest runs (`GuestRam`); volatile, as the guest may write it.
+            *byte = unsafe { from.add(offset).read_volatile() };
+        }
+        true
+    }
+
+    fn write(&mut self, ipa: u64, from: &[u8]) -> bool {
+        let Some(to) = self.find(ipa, from.len()) else {
+            return false;
+        };
+        for (offset, &byte) in from.iter().enumerate() {
+            // SAFETY: as in `read`.
+            unsafe { to.add(offset).write_volatile(byte) };
+        }
+        true
     }
 }
 

@@ -38,6 +38,7 @@ fn main(machine: Machine) -> Result<(), Error> {
                 config.files.push((offset, bytes));
             }
         }
+        config.disk = files.other(1)?; // the initrd, to be found by another way
         Ok([config])
     })
 }

@@ -47,6 +47,29 @@ fn everything_of_8_8() -> IdRegisters {
     ids
 }
 
+/// CPUs with one feature each and what it implies, and one with none.
+fn one_feature_each() -> Vec<IdRegisters> {
+    let with = |ids: &mut IdRegisters, crm, op2, bits: u64| {
+        let reg = SysReg::new(3, 0, 0, crm, op2);
+        ids.set(reg, ids.get(reg).unwrap() | bits);
+    };
+    let base = ids(&[(4, 0, 0, 1), (4, 0, 4, 1), (7, 0, 0, 2)]);
+    let features = SysReg::fates().filter_map(|row| row.feature);
+    let each = features.map(|feature| {
+        let mut ids = base.clone();
+        let (crm, op2) = feature.id;
+        with(&mut ids, crm, op2, u64::from(feature.least) << feature.lo);
+        if feature.implies_traps {
+            with(&mut ids, 7, 0, 2 << 56); // FEAT_FGT2
+            with(&mut ids, 7, 1, 1 << 40); // FEAT_HCX
+        }
+        ids
+    });
+    let mut all: Vec<_> = [base.clone()].into_iter().chain(each).collect();
+    all.dedup();
+    all
+}
+
 /// Each CPU and host under which each policy is tried, with the controls in the guest.
 fn for_each_setting(
     extensions: Extensions,
@@ -55,12 +78,15 @@ fn for_each_setting(
     let e2h = Hcr::from_bits_retain(host_controls().hcr.bits() | 1 << 34);
     let kinds = [host_controls().hcr, e2h];
     let mut tried = 0;
-    for ids in [
+    let mut cpus = one_feature_each();
+    assert!(cpus.len() > 25, "{} CPUs", cpus.len());
+    cpus.extend([
         everything(),
         everything_of_8_8(),
         everything_of_8_5(),
         some_ids(),
-    ] {
+    ]);
+    for ids in &cpus {
         for hcr in kinds {
             let eager = Policy {
                 fp: Fp::Eager,
@@ -98,13 +124,13 @@ fn for_each_setting(
                         Event::Enter(controls) => Some(controls),
                         _ => None,
                     });
-                    check(&ids, policy, &entered.unwrap());
+                    check(ids, policy, &entered.unwrap());
                     tried += 1;
                 });
             }
         }
     }
-    assert_eq!(tried, 16);
+    assert_eq!(tried, 4 * cpus.len());
 }
 
 /// Returns the traps of a row, where the policy keeps the register from the guest.
@@ -220,8 +246,10 @@ fn sme_threads_are_switched_where_nothing_traps_them() {
     let traps = [Trap::Hfg(1 << 55), Trap::Hfg(1 << 54)];
     for_each_setting(Extensions::all(), |ids, _, controls| {
         for (reg, trap) in regs.into_iter().zip(traps) {
+            let has_sme = ids.pfr1() >> 24 & 0xf != 0;
             let is_trapped = trap.exists(ids.features()) && trap.is_in_force(controls);
-            assert_ne!(reg.exists(ids.features()), is_trapped, "{reg:?}");
+            let is_switched = reg.exists(ids.features());
+            assert_eq!(is_switched, has_sme && !is_trapped, "{reg:?}");
         }
     });
 }

@@ -18,6 +18,7 @@ mod identity;
 mod injection;
 mod interrupts;
 mod list_registers;
+mod mailbox;
 mod masks;
 mod mmio;
 mod narrow;

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use vcpu_core::{El2, Extensions, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
-    Cpu, Daif, ExitWords, FetchIrq, FpSwitch, HcrSwitch, HostMode, Inject, Platform,
+    Cpu, Daif, ExitWords, FetchIrq, FpSwitch, Guard, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
     inject::HcrLine,
     irq::LeavePending,
@@ -107,6 +107,8 @@ impl Watched<'_> {
 
 // SAFETY: the scripted CPU does it all, and touches nothing but its own values.
 unsafe impl Cpu for Watched<'_> {
+    type Kept = Guard;
+
     fn host_mode(&self) -> HostMode {
         self.cpu.host_mode()
     }
@@ -125,8 +127,8 @@ unsafe impl Cpu for Watched<'_> {
     fn counter_freq_hz(&self) -> u64 {
         self.cpu.counter_freq_hz()
     }
-    fn vectors(&self) -> u64 {
-        self.cpu.vectors()
+    fn keep(&self, guard: Guard) -> Guard {
+        self.cpu.keep(guard)
     }
 
     fn pstate(&self) -> Pstate {
@@ -145,7 +147,7 @@ unsafe impl Cpu for Watched<'_> {
         self.log(Event::Unmask(daif.0));
         self.cpu.restore_interrupts(daif);
     }
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, kept: &Guard) -> ExitWords {
         let has_a32 = self.cpu.ids.has_a32_el0();
         assert!(
             leads_below_el2(frame.pstate, has_a32),
@@ -157,7 +159,7 @@ unsafe impl Cpu for Watched<'_> {
             ..self.cpu.controls.get()
         }));
         // SAFETY: values only.
-        unsafe { self.cpu.enter(frame, hcr, vectors) }
+        unsafe { self.cpu.enter(frame, hcr, kept) }
     }
     fn host_uses_fp(&self) -> bool {
         self.cpu.host_uses_fp()
@@ -166,7 +168,7 @@ unsafe impl Cpu for Watched<'_> {
         &self,
         frame: &mut GuestFrame,
         hcr: HcrSwitch,
-        vectors: u64,
+        kept: &Guard,
         fp: FpSwitch<'_>,
     ) -> ExitWords {
         let controls = self.cpu.controls.get();
@@ -179,7 +181,7 @@ unsafe impl Cpu for Watched<'_> {
             self.check_sve();
         }
         // SAFETY: values only.
-        unsafe { self.cpu.enter_beside_fp(frame, hcr, vectors, fp) }
+        unsafe { self.cpu.enter_beside_fp(frame, hcr, kept, fp) }
     }
     unsafe fn controls(&self, features: Features) -> Controls {
         self.check(features);

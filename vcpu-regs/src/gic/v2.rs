@@ -1,12 +1,13 @@
 //! What a GICv2's virtual interface control block (`GICH_*`) lays out in its own way.
 //!
-//! `GICH_HCR` and `GICH_MISR` are [`IchHcr`](super::IchHcr) and [`IchMisr`](super::IchMisr).
+//! `GICH_HCR`, `GICH_MISR` and `GICH_VMCR` are [`IchHcr`](super::IchHcr),
+//! [`IchMisr`](super::IchMisr) and [`IchVmcr`](super::IchVmcr), with fewer bits of a priority.
 
 use tock_registers::fields::Field;
 
 use super::ListRegister;
 use crate::Intid;
-use layout::{LR, VMCR, VTR};
+use layout::{LR, VTR};
 
 mod layout {
     tock_registers::register_bitfields![u32,
@@ -29,12 +30,6 @@ mod layout {
         /// GIC architecture, version 2 (IHI 0048), `GICH_VTR`.
         pub VTR [
             LIST_REGS OFFSET(0) NUMBITS(6) [],
-        ],
-        /// GIC architecture, version 2 (IHI 0048), `GICH_VMCR`.
-        pub VMCR [
-            EOIM OFFSET(9) NUMBITS(1) [],
-            ENABLE_GROUP1 OFFSET(1) NUMBITS(1) [],
-            ENABLE_GROUP0 OFFSET(0) NUMBITS(1) [],
         ]
     ];
 }
@@ -51,38 +46,16 @@ impl GichVtr {
     }
 }
 
-/// The guest's own settings of its CPU interface: `GICH_VMCR`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct GichVmcr(pub u32);
-
-impl GichVmcr {
-    /// Returns whether Group 0 is enabled (VMGrp0En).
-    pub const fn enables_group0(self) -> bool {
-        field(self.0, VMCR::ENABLE_GROUP0) != 0
-    }
-
-    /// Returns whether Group 1 is enabled (VMGrp1En).
-    pub const fn enables_group1(self) -> bool {
-        field(self.0, VMCR::ENABLE_GROUP1) != 0
-    }
-
-    /// Returns whether ending an interrupt only drops its priority (VEM).
-    pub const fn splits_end(self) -> bool {
-        field(self.0, VMCR::EOIM) != 0
-    }
-}
-
 /// One interrupt as the virtual CPU interface holds it: `GICH_LR<n>`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct GichLr(pub u32);
 
 impl GichLr {
-    /// Returns a GICv3 list register in this layout; `sender` is the CPU that an SGI came from.
+    /// Returns a GICv3 list register in this layout.
     ///
     /// Of the priority, the upper five bits are kept. `None` when an INTID has more than ten bits.
-    pub const fn new(lr: ListRegister, sender: u8) -> Option<Self> {
+    pub const fn new(lr: ListRegister) -> Option<Self> {
         let intid = lr.intid().0;
         if intid > LR::VIRTUAL_ID.mask {
             return None;
@@ -99,14 +72,14 @@ impl GichLr {
                 word = put(word, LR::PHYSICAL_ID, physical.0);
             }
             None => {
-                word = put(word, LR::CPUID, sender as u32);
+                word = put(word, LR::CPUID, lr.sender() as u32);
                 word = put(word, LR::EOI, lr.reports_end() as u32);
             }
         }
         Some(Self(word))
     }
 
-    /// Returns it in GICv3's layout, without the sender.
+    /// Returns it in GICv3's layout.
     pub fn to_v3(self) -> ListRegister {
         let priority = (field(self.0, LR::PRIORITY) << 3) as u8;
         let is_group1 = field(self.0, LR::GROUP1) != 0;
@@ -115,18 +88,15 @@ impl GichLr {
         let lr = if field(self.0, LR::HW) != 0 {
             let physical = Intid(field(self.0, LR::PHYSICAL_ID));
             plain.with_hardware(physical).unwrap_or(plain) // 10 bits fit into 13
-        } else if field(self.0, LR::EOI) != 0 {
-            plain.with_end_reported()
         } else {
-            plain
+            let sent = plain.with_sender(field(self.0, LR::CPUID) as u8);
+            match field(self.0, LR::EOI) {
+                0 => sent,
+                _ => sent.with_end_reported(),
+            }
         };
         lr.with_pending(field(self.0, LR::PENDING) != 0)
             .with_active(field(self.0, LR::ACTIVE) != 0)
-    }
-
-    /// Returns who sent an SGI (CPUID).
-    pub const fn sender(self) -> u8 {
-        field(self.0, LR::CPUID) as u8
     }
 }
 
@@ -150,24 +120,29 @@ mod tests {
     fn list_register_has_its_fields_where_the_manual_has_them() {
         let sgi = ListRegister::new(Intid(5), 0xa0, false).with_pending(true);
         let word = 1 << 28 | (0xa0 >> 3) << 23 | 3 << 10 | 5;
-        assert_eq!(GichLr::new(sgi, 3), Some(GichLr(word)));
-        assert_eq!(GichLr(word).sender(), 3);
+        assert_eq!(GichLr::new(sgi.with_sender(3)), Some(GichLr(word)));
+        assert_eq!(GichLr(word).to_v3().sender(), 3);
         let timer = ListRegister::new(Intid(27), 0x80, true)
             .with_hardware(Intid(30))
             .unwrap()
             .with_active(true);
         let word = 1 << 31 | 1 << 30 | 1 << 29 | (0x80 >> 3) << 23 | 30 << 10 | 27;
-        assert_eq!(GichLr::new(timer, 7), Some(GichLr(word)));
+        assert_eq!(GichLr::new(timer), Some(GichLr(word)));
     }
 
     #[test]
     fn both_layouts_say_the_same() {
         let plain = ListRegister::new(Intid(1019), 0xf8, true);
         let with_hardware = plain.with_hardware(Intid(1000)).unwrap();
-        for lr in [plain, with_hardware, plain.with_end_reported()] {
+        for lr in [
+            plain,
+            with_hardware,
+            plain.with_end_reported(),
+            plain.with_sender(7),
+        ] {
             for state in 0..4 {
                 let lr = lr.with_pending(state & 1 != 0).with_active(state & 2 != 0);
-                assert_eq!(GichLr::new(lr, 0).unwrap().to_v3(), lr);
+                assert_eq!(GichLr::new(lr).unwrap().to_v3(), lr);
             }
         }
     }
@@ -175,19 +150,14 @@ mod tests {
     #[test]
     fn larger_numbers_are_refused() {
         let lpi = ListRegister::new(Intid(8192), 0, true);
-        assert_eq!(GichLr::new(lpi, 0), None);
+        assert_eq!(GichLr::new(lpi), None);
         let plain = ListRegister::new(Intid(40), 0, true);
-        assert_eq!(
-            GichLr::new(plain.with_hardware(Intid(1024)).unwrap(), 0),
-            None
-        );
+        assert_eq!(GichLr::new(plain.with_hardware(Intid(1024)).unwrap()), None);
     }
 
     #[test]
-    fn vtr_and_vmcr_by_their_fields() {
+    fn vtr_counts_its_list_registers() {
         assert_eq!(GichVtr(0x9000_0003).list_registers(), 4);
         assert_eq!(GichVtr(0x3f).list_registers(), 64);
-        let vmcr = GichVmcr(1 << 9 | 1);
-        assert!(vmcr.splits_end() && vmcr.enables_group0() && !vmcr.enables_group1());
     }
 }

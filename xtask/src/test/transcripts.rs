@@ -17,8 +17,12 @@ use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 use std::{cell::Cell, fs, path::PathBuf, rc::Rc, time::Duration};
 
-/// Returns a step that builds each example, and one for each run on each CPU.
-pub fn steps<'a>(workspace: &'a Workspace, examples: &'a [Example]) -> Vec<Step<'a>> {
+/// Returns a step that builds each example, and one for each run on each CPU; the long ones if asked.
+pub fn steps<'a>(
+    workspace: &'a Workspace,
+    examples: &'a [Example],
+    with_long: bool,
+) -> Vec<Step<'a>> {
     let mut steps = Vec::new();
     for example in examples {
         let name = &example.name;
@@ -44,7 +48,7 @@ pub fn steps<'a>(workspace: &'a Workspace, examples: &'a [Example]) -> Vec<Step<
                 build.ensure(bar).map(|_| Done::Passed)
             }));
         }
-        for test in tests {
+        for test in tests.iter().filter(|test| with_long || !test.long) {
             for &cpu in &test.cpus {
                 let name = format!("qemu: {name}, {}, {}", test.name, cpu.name());
                 let build = Rc::clone(&builds[usize::from(test.hard_float)]);

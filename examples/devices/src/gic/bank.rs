@@ -117,6 +117,7 @@ impl Bank {
         self.dropped &= !bits;
     }
 
+    #[inline(always)]
     pub const fn read(&self, register: Bits) -> u32 {
         match register {
             Bits::Group => self.group1,
@@ -190,6 +191,7 @@ impl Bank {
 
 impl Bits {
     /// Returns the register at an offset of 0x080 to 0x3ff, and which word of it.
+    #[inline(always)]
     pub const fn at(offset: u64) -> Option<(Self, usize)> {
         let register = match offset / 0x80 {
             1 => Self::Group,

@@ -267,9 +267,23 @@ impl Gic {
         self.best(vcpu).is_some()
     }
 
+    /// Returns whether [`take_changed`](Self::take_changed) may have something to tell.
+    #[inline(always)]
+    pub const fn has_changed(&self) -> bool {
+        self.changed != 0
+    }
+
+    /// Forgets that something changed for `vcpu`, which is just being seen to.
+    pub const fn forget_changes(&mut self, vcpu: usize) {
+        self.changed &= !(1 << (vcpu & 7));
+    }
+
     /// Returns the vCPUs, a bit for each, that the changes since the last call concern.
     pub fn take_changed(&mut self) -> u8 {
         let changed = core::mem::take(&mut self.changed);
+        if changed == 0 {
+            return 0;
+        }
         (0..self.vcpus)
             .filter(|&vcpu| changed >> vcpu & 1 != 0 && self.concerns(vcpu))
             .fold(0, |mask, vcpu| mask | 1 << vcpu)

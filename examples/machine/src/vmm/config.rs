@@ -10,21 +10,23 @@ use crate::{Error, HostTree};
 
 /// One virtual machine that is to be made.
 #[derive(Clone, Debug)]
-pub struct GuestConfig<'a> {
+pub struct GuestConfig {
     /// How many vCPUs.
     pub vcpus: usize,
     /// The program: an arm64 Image, ELF, or flat.
-    pub program: &'a [u8],
+    pub program: &'static [u8],
     /// Where that goes if it is flat: so many bytes after the start of RAM.
     pub flat_offset: u64,
     /// Its command line.
-    pub bootargs: &'a str,
+    pub bootargs: &'static str,
     /// Its initial RAM disk.
-    pub initrd: Option<&'a [u8]>,
+    pub initrd: Option<&'static [u8]>,
     /// More that is put in its RAM: offsets from its start, and bytes.
-    pub files: Vec<(u64, &'a [u8])>,
+    pub files: Vec<(u64, &'static [u8])>,
     /// Where its UART is.
     pub uart: u64,
+    /// Its disk, which it can only read.
+    pub disk: Option<&'static [u8]>,
     /// Where it finds flash that is erased and cannot be written.
     pub erased_flash: Option<Range<u64>>,
 }
@@ -42,9 +44,9 @@ pub struct Settings {
     pub stats: bool,
 }
 
-impl<'a> GuestConfig<'a> {
+impl GuestConfig {
     /// Returns a guest of `program`, as `settings` ask for.
-    pub fn new(settings: &Settings, program: &'a [u8]) -> Self {
+    pub fn new(settings: &Settings, program: &'static [u8]) -> Self {
         Self {
             vcpus: settings.vcpus,
             program,
@@ -53,6 +55,7 @@ impl<'a> GuestConfig<'a> {
             initrd: None,
             files: Vec::new(),
             uart: settings.uart,
+            disk: None,
             erased_flash: None,
         }
     }
@@ -92,6 +95,7 @@ impl Settings {
             "ram" => self.ram_bytes = Some(number()?.saturating_mul(1 << 20)),
             "uart" => self.uart = number()?,
             "stats" => self.stats = true,
+            "e2h" => {} // of the host: `crate::start` has seen to it
             _ => {
                 return Err(Error::Guest(
                     "the machine's command line names what nobody knows",
@@ -118,9 +122,13 @@ pub(crate) mod layout {
     /// The distributor.
     pub const DISTRIBUTOR: u64 = 0x0800_0000;
     /// GICv2: the CPU interface, GICV in truth.
-    pub const CPU_INTERFACE: Range<u64> = 0x0801_0000..0x0802_0000;
+    pub const CPU_INTERFACE: Range<u64> = 0x0801_0000..0x0801_1000;
     /// GICv3: the redistributors.
     pub const REDISTRIBUTORS: u64 = 0x080a_0000;
     /// The UART's SPI.
     pub const UART_SPI: u32 = 1;
+    /// A virtio device.
+    pub const VIRTIO: Range<u64> = 0x0a00_0000..0x0a00_0200;
+    /// Its SPI.
+    pub const VIRTIO_SPI: u32 = 16;
 }

@@ -1,23 +1,29 @@
 //! From what QEMU loaded to guests that run.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use vcpu_core::El2;
-use vcpu_hal::{inject::ListRegisters, irq};
+use vcpu_hal::{
+    inject::{ListRegisters, list::ListRegistersV2},
+    irq,
+};
 
 use super::{Guest, GuestConfig, Host, Hypervisor, Settings, VirtHost};
-use crate::{Error, Frames, Gic, GuestImage, GuestRam, Machine, cpus};
+use crate::{
+    Error, Frames, Gic, GuestImage, GuestRam, Machine, cpus,
+    layout::{GICV2_CPU, GICV2_LISTS},
+};
 
 /// The files that QEMU placed in RAM, of which guests get copies.
-pub struct Files<'a> {
-    ram: &'a GuestRam,
+pub struct Files {
+    ram: &'static GuestRam,
     kernel: Option<GuestImage>,
     others: Vec<GuestImage>,
 }
 
-impl<'a> Files<'a> {
+impl Files {
     /// Returns the program that was given, if one was.
-    pub fn given(&self) -> Result<Option<&'a [u8]>, Error> {
+    pub fn given(&self) -> Result<Option<&'static [u8]>, Error> {
         let Some(kernel) = &self.kernel else {
             return Ok(None);
         };
@@ -25,7 +31,7 @@ impl<'a> Files<'a> {
     }
 
     /// Returns the program.
-    pub fn program(&self) -> Result<&'a [u8], Error> {
+    pub fn program(&self) -> Result<&'static [u8], Error> {
         self.given()?.ok_or(Error::Guest(
             "QEMU's device tree names no program: start this with `cargo xtask qemu`",
         ))
@@ -40,7 +46,7 @@ impl<'a> Files<'a> {
     }
 
     /// Returns another file, in the order they were given.
-    pub fn other(&self, index: usize) -> Result<Option<&'a [u8]>, Error> {
+    pub fn other(&self, index: usize) -> Result<Option<&'static [u8]>, Error> {
         let Some(file) = self.others.get(index) else {
             return Ok(None);
         };
@@ -53,7 +59,7 @@ impl<'a> Files<'a> {
 pub fn run<const GUESTS: usize>(
     machine: Machine,
     settings: &Settings,
-    configure: impl for<'a> FnOnce(&'a Files<'a>) -> Result<[GuestConfig<'a>; GUESTS], Error>,
+    configure: impl FnOnce(&Files) -> Result<[GuestConfig; GUESTS], Error>,
 ) -> Result<(), Error> {
     let gic = machine.tree.gic();
     let gic = gic.ok_or(Error::Guest(
@@ -66,7 +72,14 @@ pub fn run<const GUESTS: usize>(
             let host = unsafe { VirtHost::new(ListRegisters::new(), irq::GicV3::new(), gic) };
             run_on(host, machine, settings, configure)
         }
-        Gic::V2 => Err(Error::Guest("no backend for a GICv2 yet")),
+        Gic::V2 => {
+            // SAFETY: as above; stage 1 maps both blocks as Device.
+            let host = unsafe {
+                let lists = ListRegistersV2::new(GICV2_LISTS.start as usize);
+                VirtHost::new(lists, irq::GicV2::new(GICV2_CPU.start as usize), gic)
+            };
+            run_on(host, machine, settings, configure)
+        }
     }
 }
 
@@ -74,7 +87,7 @@ fn run_on<P: Host, const GUESTS: usize>(
     host: P,
     machine: Machine,
     settings: &Settings,
-    configure: impl for<'a> FnOnce(&'a Files<'a>) -> Result<[GuestConfig<'a>; GUESTS], Error>,
+    configure: impl FnOnce(&Files) -> Result<[GuestConfig; GUESTS], Error>,
 ) -> Result<(), Error> {
     let Machine {
         tree,
@@ -100,8 +113,10 @@ fn run_on<P: Host, const GUESTS: usize>(
     for _ in 0..GUESTS {
         rams.push(ram.split_off(size_bytes)?);
     }
+    // It stays: guests have disks in it.
+    let ram: &'static GuestRam = Box::leak(Box::new(ram));
     let files = Files {
-        ram: &ram,
+        ram,
         kernel,
         others,
     };
@@ -115,7 +130,7 @@ fn make<P: Host>(
     host: &P,
     frames: &mut Frames,
     rams: Vec<GuestRam>,
-    configs: &[GuestConfig<'_>],
+    configs: &[GuestConfig],
     overcommitted: bool,
 ) -> Result<Vec<Guest<P>>, Error> {
     let el2 = El2::enable(host)?;

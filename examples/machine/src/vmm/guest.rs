@@ -14,7 +14,7 @@ use devices::{
 use spin::Mutex;
 use vcpu_asm::El2Cpu;
 use vcpu_core::{
-    El2, Firmware, Fp, Interrupts, Policy, PowerCell, Timers, Vcpu, VcpuConfig, Vm, Waits,
+    El2, Firmware, Interrupts, Policy, PowerCell, Timers, Vcpu, VcpuConfig, Vm, Waits,
 };
 use vcpu_hal::Platform;
 use vcpu_regs::{Gpr, Ipa, Vmid};
@@ -62,7 +62,7 @@ impl<P: Host> Guest<P> {
         el2: &El2<'_, P, El2Cpu>,
         frames: &mut Frames,
         mut ram: GuestRam,
-        config: &GuestConfig<'_>,
+        config: &GuestConfig,
         number: u16,
         overcommitted: bool,
     ) -> Result<Self, Error> {
@@ -71,7 +71,7 @@ impl<P: Host> Guest<P> {
             Gic::V3 => Version::V3,
         };
         let gic = Distributor::new(version, config.vcpus).ok_or(Error::Vcpus(config.vcpus))?;
-        let peripherals = Peripherals::new(config, gic, ram.size_bytes())?;
+        let peripherals = Peripherals::new(config, gic, ram.view(layout::RAM))?;
         let entry = load(&mut ram, config, &peripherals.gic)?;
 
         let vmid = Vmid::new(number).ok_or(Error::Guest("0 is no VMID"))?;
@@ -91,12 +91,12 @@ impl<P: Host> Guest<P> {
             // Each vCPU has both timers while it runs; their interrupts are the host's.
             timers: Timers::PassThrough,
             wfi: Waits::Exit,
-            fp: Fp::Lazy,
             wfe: if overcommitted {
                 Waits::Exit
             } else {
                 Waits::Native
             },
+            ..Policy::default()
         };
         let slot = |mpidr| Slot {
             vcpu: Mutex::new(Vcpu::new(&VcpuConfig { mpidr, policy })),
@@ -141,7 +141,7 @@ impl<P: Host> Guest<P> {
 }
 
 /// Puts tree, program, RAM disk and files in RAM; returns where the program starts.
-fn load(ram: &mut GuestRam, config: &GuestConfig<'_>, gic: &Distributor) -> Result<u64, Error> {
+fn load(ram: &mut GuestRam, config: &GuestConfig, gic: &Distributor) -> Result<u64, Error> {
     let range = layout::RAM..layout::RAM + ram.size_bytes();
     let program = Program::read(config.program, &range, config.flat_offset)?;
     let offset = |ipa: u64| ram.start() + (ipa - layout::RAM);
@@ -164,7 +164,10 @@ fn load(ram: &mut GuestRam, config: &GuestConfig<'_>, gic: &Distributor) -> Resu
             registers: config.uart..config.uart + devices::Pl011::SIZE_BYTES,
             spi: layout::UART_SPI,
         },
-        virtio: None,
+        virtio: config.disk.map(|_| Device {
+            registers: layout::VIRTIO,
+            spi: layout::VIRTIO_SPI,
+        }),
     };
     let tree = tree
         .write()

@@ -139,10 +139,10 @@ impl<P: Host> Hypervisor<P> {
         wfi(); // masked interrupts end it too, also one that came since the queue was empty
         loop {
             let token = self.host.fetch_irq().fetch(el2.cpu());
-            let Some(intid) = P::intid(&token) else { break };
+            let Some(intid) = P::intid(token) else { break };
             self.host.end(el2.cpu(), token);
             self.interrupt(intid);
-            self.host.deactivate(el2.cpu(), intid);
+            self.host.deactivate(el2.cpu(), token);
         }
     }
 

@@ -37,10 +37,12 @@ impl<P: Host> Stay<'_, P> {
             }
             self.stats.injections += 1;
         }
+        gic.forget_changes(self.vcpu);
         let changed = gic.take_changed();
         drop(peripherals);
-        self.hypervisor
-            .tell(self.guest_number, changed & !(1 << self.vcpu), self.cpu);
+        if changed != 0 {
+            self.hypervisor.tell(self.guest_number, changed, self.cpu);
+        }
     }
 
     /// Notes which levels the guest has ended: to be asked after a physical interrupt.
@@ -50,7 +52,7 @@ impl<P: Host> Stay<'_, P> {
         }
         while let Some(intid) = live.next_ended_irq() {
             if TIMERS.contains(&intid) {
-                self.release_timer(live, intid);
+                self.release_timer(intid);
             }
             let mut peripherals = self.guest.peripherals.lock();
             peripherals.gic.ended(self.vcpu, intid);
@@ -70,12 +72,15 @@ impl<P: Host> Stay<'_, P> {
     }
 
     /// Lets a timer's interrupt come again.
-    fn release_timer(&self, live: &Live<'_, '_, P, El2Cpu>, intid: Intid) {
+    fn release_timer(&self, intid: Intid) {
         let slot = self.slot();
         slot.held.fetch_and(!(1 << intid.0), Relaxed);
         let mut peripherals = self.guest.peripherals.lock();
         peripherals.gic.set_private_line(self.vcpu, intid, false);
-        self.hypervisor.host.deactivate(live.cpu(), intid);
+        self.hypervisor
+            .host
+            .gic()
+            .set_active(self.cpu, intid, false);
     }
 
     /// Makes the physical timer interrupts of this CPU active or not, as the vCPU that is now

@@ -5,17 +5,21 @@ use alloc::collections::VecDeque;
 use devices::{
     Bus, BusError, Pl011,
     gic::{Gic, Version, v2, v3},
+    virtio::Block,
 };
 use vcpu_regs::Intid;
 
 use super::{GuestConfig, config::layout};
+use crate::ram::GuestView;
 
 /// What a guest finds besides memory and CPUs.
 pub struct Peripherals {
-    bus: Bus<Owner, 6>,
+    bus: Bus<Owner, 7>,
     /// Its interrupt controller.
     pub gic: Gic,
     uart: Pl011,
+    disk: Option<Block<'static>>,
+    ram: GuestView,
     /// Typed, and not taken by the UART yet.
     typed: VecDeque<u8>,
 }
@@ -26,16 +30,15 @@ enum Owner {
     Distributor,
     Redistributors,
     Uart,
+    Virtio,
     ErasedFlash,
     /// Stage 2: no access of it comes here.
     Memory,
 }
 
-/// What an access did.
+/// What a write did that concerns others.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Answer {
-    /// What is read.
-    pub value: u64,
+pub struct Effect {
     /// A byte that the guest sent.
     pub sent: Option<u8>,
 }
@@ -43,17 +46,20 @@ pub struct Answer {
 /// What is typed ahead of a guest that does not read, at most.
 const TYPED_AHEAD: usize = 1024;
 const UART: Intid = Intid(32 + layout::UART_SPI);
+const VIRTIO: Intid = Intid(32 + layout::VIRTIO_SPI);
 
 impl Peripherals {
     /// Puts the devices of a guest on its bus.
-    pub fn new(config: &GuestConfig<'_>, gic: Gic, ram_bytes: u64) -> Result<Self, BusError> {
+    pub fn new(config: &GuestConfig, gic: Gic, ram: GuestView) -> Result<Self, BusError> {
+        let ram_bytes = ram.size_bytes();
         let mut bus = Bus::new();
+        // The one that is read most comes first.
+        let [distributor, second] = interrupt_controller(&gic);
+        bus.add(distributor, Owner::Distributor)?;
         bus.add(
             layout::RAM..layout::RAM.saturating_add(ram_bytes),
             Owner::Memory,
         )?;
-        let [distributor, second] = interrupt_controller(&gic);
-        bus.add(distributor, Owner::Distributor)?;
         let owner = match gic.version() {
             Version::V2 => Owner::Memory,
             Version::V3 => Owner::Redistributors,
@@ -61,6 +67,9 @@ impl Peripherals {
         bus.add(second, owner)?;
         let uart = config.uart..config.uart.saturating_add(Pl011::SIZE_BYTES);
         bus.add(uart, Owner::Uart)?;
+        if config.disk.is_some() {
+            bus.add(layout::VIRTIO, Owner::Virtio)?;
+        }
         if let Some(flash) = &config.erased_flash {
             bus.add(flash.clone(), Owner::ErasedFlash)?;
         }
@@ -68,64 +77,57 @@ impl Peripherals {
             bus,
             gic,
             uart: Pl011::new(),
+            disk: config.disk.map(Block::new),
+            ram,
             typed: VecDeque::new(),
         })
     }
 
-    /// Does what the access of a vCPU asks for; `None` where nothing is.
-    #[inline]
-    pub fn access(
-        &mut self,
-        vcpu: usize,
-        at: u64,
-        size_bytes: u8,
-        write: Option<u64>,
-    ) -> Option<Answer> {
+    /// Returns what a vCPU reads; `None` where nothing is.
+    #[inline(always)]
+    pub fn read(&mut self, vcpu: usize, at: u64, size_bytes: u8) -> Option<u64> {
         let (owner, offset) = self.bus.find(at, size_bytes)?;
         match owner {
-            Owner::Distributor => Some(self.distributor(vcpu, offset, size_bytes, write)),
-            Owner::Redistributors => Some(match write {
-                Some(value) => {
-                    self.gic.write_redistributor(offset, size_bytes, value);
-                    Answer::default()
-                }
-                None => read(self.gic.read_redistributor(offset, size_bytes)),
+            Owner::Distributor => Some(match self.gic.version() {
+                Version::V3 => self.gic.read_distributor(offset, size_bytes),
+                Version::V2 => self.gic.read_distributor_v2(vcpu, offset, size_bytes),
             }),
-            Owner::Uart => Some(self.uart(offset, size_bytes, write)),
-            Owner::ErasedFlash => Some(read(!0)),
+            Owner::Redistributors => Some(self.gic.read_redistributor(offset, size_bytes)),
+            Owner::Uart => {
+                let value = self.uart.read(offset, size_bytes);
+                self.feed();
+                Some(value)
+            }
+            Owner::Virtio => self.disk.as_ref().map(|disk| disk.read(offset, size_bytes)),
+            Owner::ErasedFlash => Some(!0),
             Owner::Memory => None,
         }
     }
 
-    fn distributor(
-        &mut self,
-        vcpu: usize,
-        offset: u64,
-        size_bytes: u8,
-        write: Option<u64>,
-    ) -> Answer {
+    /// Does what a write of a vCPU asks for; `None` where nothing is.
+    pub fn write(&mut self, vcpu: usize, at: u64, size_bytes: u8, value: u64) -> Option<Effect> {
+        let (owner, offset) = self.bus.find(at, size_bytes)?;
         let gic = &mut self.gic;
-        match (gic.version(), write) {
-            (Version::V3, None) => return read(gic.read_distributor(offset, size_bytes)),
-            (Version::V2, None) => return read(gic.read_distributor_v2(vcpu, offset, size_bytes)),
-            (Version::V3, Some(value)) => gic.write_distributor(offset, size_bytes, value),
-            (Version::V2, Some(value)) => {
-                gic.write_distributor_v2(vcpu, offset, size_bytes, value);
-            }
-        }
-        Answer::default()
-    }
-
-    fn uart(&mut self, offset: u64, size_bytes: u8, write: Option<u64>) -> Answer {
-        let answer = match write {
-            Some(value) => Answer {
-                value: 0,
-                sent: self.uart.write(offset, size_bytes, value),
+        match owner {
+            Owner::Distributor => match gic.version() {
+                Version::V3 => gic.write_distributor(offset, size_bytes, value),
+                Version::V2 => gic.write_distributor_v2(vcpu, offset, size_bytes, value),
             },
-            None => read(self.uart.read(offset, size_bytes)),
-        };
-        self.feed();
-        answer
+            Owner::Redistributors => gic.write_redistributor(offset, size_bytes, value),
+            Owner::Uart => {
+                let sent = self.uart.write(offset, size_bytes, value);
+                self.feed();
+                return Some(Effect { sent });
+            }
+            Owner::Virtio => {
+                let disk = self.disk.as_mut()?;
+                disk.write(&mut self.ram, offset, size_bytes, value);
+                gic.set_line(VIRTIO, disk.line());
+            }
+            Owner::ErasedFlash => {}
+            Owner::Memory => return None,
+        }
+        Some(Effect::default())
     }
 
     /// Types a byte; it is lost when too many wait.
@@ -165,8 +167,4 @@ pub fn interrupt_controller(gic: &Gic) -> [core::ops::Range<u64>; 2] {
             ]
         }
     }
-}
-
-fn read(value: u64) -> Answer {
-    Answer { value, sent: None }
 }

@@ -3,26 +3,30 @@
 use core::fmt::Debug;
 
 use vcpu_asm::El2Cpu;
-use vcpu_hal::{FetchIrq, Inject, Platform, irq, percpu::MpidrTable};
+use vcpu_hal::{
+    FetchIrq, Inject, Platform,
+    irq::{self, AcknowledgedV2},
+    percpu::MpidrTable,
+};
 use vcpu_regs::Intid;
 
 use crate::gic::Gic;
 
 /// A host whose CPUs fetch their interrupts themselves.
 pub trait Host:
-    Platform<FetchIrq: FetchIrq<Token: Debug>, Inject: Inject<State: Send>> + Sync + 'static
+    Platform<FetchIrq: FetchIrq<Token: Copy + Debug>, Inject: Inject<State: Send>> + Sync + 'static
 {
     /// The machine's interrupt controller.
     fn gic(&self) -> Gic;
 
     /// Returns which interrupt was fetched, if it was not gone by then.
-    fn intid(token: &Token<Self>) -> Option<Intid>;
+    fn intid(token: Token<Self>) -> Option<Intid>;
 
     /// Drops the running priority of a fetched interrupt, which stays active.
     fn end(&self, cpu: &El2Cpu, token: Token<Self>);
 
     /// Deactivates an ended interrupt: it can come again.
-    fn deactivate(&self, cpu: &El2Cpu, intid: Intid);
+    fn deactivate(&self, cpu: &El2Cpu, token: Token<Self>);
 }
 
 /// What fetching an interrupt gives.
@@ -77,8 +81,8 @@ impl<I: Inject<State: Send> + Sync + 'static> Host for VirtHost<I, irq::GicV3> {
         self.gic
     }
 
-    fn intid(token: &Option<Intid>) -> Option<Intid> {
-        *token
+    fn intid(token: Option<Intid>) -> Option<Intid> {
+        token
     }
 
     fn end(&self, cpu: &El2Cpu, token: Option<Intid>) {
@@ -87,7 +91,31 @@ impl<I: Inject<State: Send> + Sync + 'static> Host for VirtHost<I, irq::GicV3> {
         }
     }
 
-    fn deactivate(&self, cpu: &El2Cpu, intid: Intid) {
-        self.fetch.deactivate(cpu, intid);
+    fn deactivate(&self, cpu: &El2Cpu, token: Option<Intid>) {
+        if let Some(intid) = token {
+            self.fetch.deactivate(cpu, intid);
+        }
+    }
+}
+
+impl<I: Inject<State: Send> + Sync + 'static> Host for VirtHost<I, irq::GicV2> {
+    fn gic(&self) -> Gic {
+        self.gic
+    }
+
+    fn intid(token: Option<AcknowledgedV2>) -> Option<Intid> {
+        token.map(AcknowledgedV2::intid)
+    }
+
+    fn end(&self, _: &El2Cpu, token: Option<AcknowledgedV2>) {
+        if let Some(acknowledged) = token {
+            self.fetch.end(acknowledged);
+        }
+    }
+
+    fn deactivate(&self, _: &El2Cpu, token: Option<AcknowledgedV2>) {
+        if let Some(acknowledged) = token {
+            self.fetch.deactivate(acknowledged);
+        }
     }
 }

@@ -3,11 +3,17 @@
 use vcpu_asm::El2Cpu;
 use vcpu_core::{Call, El2, Exit, ExitOf, Live, Mmio, Outcome, PowerRequest, SysRegAccess};
 use vcpu_exits::{Access, SgiGroup, SgiRequest};
-use vcpu_regs::Gpr;
+use vcpu_regs::{Esr, Gpr};
 
 use devices::run_queue::State;
 
-use super::{Guest, Host, Hypervisor, Stats, guest::Slot, interrupts::TIMERS, stats::Kind, trace};
+use super::{
+    Guest, Host, Hypervisor, Stats,
+    guest::Slot,
+    interrupts::TIMERS,
+    stats::Kind,
+    trace::{self, Trace},
+};
 use crate::{Error, timer};
 
 /// Who is where.
@@ -21,6 +27,8 @@ pub(super) struct Stay<'s, P: Host> {
     pub number: usize,
     pub cpu: usize,
     pub stats: &'s mut Stats,
+    slot: &'s Slot<P>,
+    trace: Trace,
     /// Where the last fetch failed.
     faulted_at: Option<u64>,
     /// Its list had no place for an interrupt.
@@ -47,11 +55,14 @@ impl<'s, P: Host> Stay<'s, P> {
         stats: &'s mut Stats,
     ) -> Self {
         let guest_number = number / devices::gic::MAX_VCPUS;
+        let vcpu = number % devices::gic::MAX_VCPUS;
         Self {
             hypervisor,
             guest: &hypervisor.guests[guest_number],
             guest_number,
-            vcpu: number % devices::gic::MAX_VCPUS,
+            vcpu,
+            slot: &hypervisor.guests[guest_number].vcpus[vcpu],
+            trace: Trace::new(cpu, number),
             number,
             cpu,
             stats,
@@ -61,7 +72,7 @@ impl<'s, P: Host> Stay<'s, P> {
     }
 
     pub fn slot(&self) -> &'s Slot<P> {
-        &self.guest.vcpus[self.vcpu]
+        self.slot
     }
 
     /// Runs the vCPU on `el2` until others are to run or it has nothing to do.
@@ -125,18 +136,34 @@ impl<'s, P: Host> Stay<'s, P> {
                 self.stats.guest_ticks += exited - left;
                 left = exited;
             }
-            let kind = trace::note(self.cpu, self.number, live.pc(), live.reg(Gpr::X0), &exit);
-            self.stats.count(kind);
+            // Noted where its kind is known: by reference, the compiler keeps every exit in memory.
+            let (trace, pc) = (self.trace, live.pc());
             let end = match exit {
-                Exit::Mmio(access) => self.access(live, access),
-                Exit::SysReg(access) => self.system_register(live, access),
-                Exit::Irq(token) => self.interrupt(live, token),
+                Exit::Mmio(access) => {
+                    trace.access(pc, &access);
+                    self.stats.count(Kind::Mmio);
+                    self.access(live, access)
+                }
+                Exit::SysReg(access) => {
+                    trace.system_register(pc, &access);
+                    self.stats.count(Kind::SysReg);
+                    self.system_register(live, access)
+                }
+                Exit::Irq(token) => {
+                    trace.other(Kind::Irq, pc, 0);
+                    self.stats.count(Kind::Irq);
+                    self.interrupt(live, token)
+                }
                 Exit::Wfi(wait) => {
+                    trace.other(Kind::Wfi, pc, 0);
+                    self.stats.count(Kind::Wfi);
                     let until = wait.until();
                     live.complete(wait, ());
                     self.wait(until)
                 }
                 Exit::Wfe(wait) => {
+                    trace.other(Kind::Wfe, pc, 0);
+                    self.stats.count(Kind::Wfe);
                     live.complete(wait, ());
                     self.hypervisor
                         .has_to_yield(self.number)
@@ -152,27 +179,54 @@ impl<'s, P: Host> Stay<'s, P> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn access(&mut self, live: &mut Live<'_, '_, P, El2Cpu>, access: Mmio) -> Option<End> {
         let (at, size_bytes) = (access.ipa().0, access.size_bytes());
-        let write = access.write();
-        let mut peripherals = self.guest.peripherals.lock();
-        let answer = peripherals.access(self.vcpu, at, size_bytes, write);
-        let changed = peripherals.gic.take_changed();
-        drop(peripherals);
-        if changed != 0 {
-            self.hypervisor.tell(self.guest_number, changed, self.cpu);
+        if let Some(value) = access.write() {
+            self.write(live, access, at, size_bytes, value);
+            return None;
         }
-        match answer {
-            Some(answer) => {
-                live.complete(access, answer.value);
-                if let Some(byte) = answer.sent {
-                    self.hypervisor.show(self.guest_number, byte);
-                }
-            }
+        let mut peripherals = self.guest.peripherals.lock();
+        let value = peripherals.read(self.vcpu, at, size_bytes);
+        let has_changed = peripherals.gic.has_changed();
+        drop(peripherals);
+        if has_changed {
+            self.tell_changes();
+        }
+        match value {
+            Some(value) => live.complete(access, value),
             None => live.inject_external_abort(&access),
         }
         None
+    }
+
+    #[inline(never)]
+    fn write(
+        &mut self,
+        live: &mut Live<'_, '_, P, El2Cpu>,
+        access: Mmio,
+        at: u64,
+        size_bytes: u8,
+        value: u64,
+    ) {
+        let mut peripherals = self.guest.peripherals.lock();
+        let effect = peripherals.write(self.vcpu, at, size_bytes, value);
+        drop(peripherals);
+        self.tell_changes();
+        let Some(effect) = effect else {
+            return live.inject_external_abort(&access);
+        };
+        live.complete(access, 0);
+        if let Some(byte) = effect.sent {
+            self.hypervisor.show(self.guest_number, byte);
+        }
+    }
+
+    /// Has every vCPU look that the changes of the guest's devices concern.
+    #[cold]
+    fn tell_changes(&self) {
+        let changed = self.guest.peripherals.lock().gic.take_changed();
+        self.hypervisor.tell(self.guest_number, changed, self.cpu);
     }
 
     fn system_register(
@@ -202,13 +256,16 @@ impl<'s, P: Host> Stay<'s, P> {
         token: super::platform::Token<P>,
     ) -> Option<End> {
         let host = &self.hypervisor.host;
-        let intid = P::intid(&token);
+        let intid = P::intid(token);
         host.end(live.cpu(), token);
         match intid {
-            Some(intid) if TIMERS.contains(&intid) => self.timer_fired(intid),
+            Some(intid) if TIMERS.contains(&intid) => {
+                self.timer_fired(intid);
+                return None; // for this vCPU alone
+            }
             Some(intid) => {
                 self.hypervisor.interrupt(intid);
-                host.deactivate(live.cpu(), intid);
+                host.deactivate(live.cpu(), token);
             }
             None => {}
         }
@@ -232,6 +289,8 @@ impl<'s, P: Host> Stay<'s, P> {
     }
 
     fn call(&mut self, live: &mut Live<'_, '_, P, El2Cpu>, call: Call) -> Option<End> {
+        self.trace.other(Kind::Call, live.pc(), live.reg(Gpr::X0));
+        self.stats.count(Kind::Call);
         let request = match live.serve(call, &self.guest.firmware()) {
             Outcome::Power(request) => request,
             Outcome::Host(call) => {
@@ -265,6 +324,13 @@ impl<'s, P: Host> Stay<'s, P> {
     #[inline(never)]
     fn odd(&mut self, live: &mut Live<'_, '_, P, El2Cpu>, exit: ExitOf<P>) -> Option<End> {
         let pc = live.pc();
+        let (kind, esr) = match &exit {
+            Exit::Fault(fault) => (Kind::Fault, fault.esr()),
+            Exit::Other(syndrome) => (Kind::Other, syndrome.encode()),
+            _ => (Kind::Other, Esr(0)),
+        };
+        self.trace.other(kind, pc, esr.0);
+        self.stats.count(kind);
         if let Exit::Fault(fault) = &exit
             && fault.access() == Access::Fetch
         {

@@ -5,7 +5,7 @@
 
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use vcpu_core::Exit;
+use vcpu_core::{Mmio, SysRegAccess};
 use vcpu_exits::{Syndrome, calls::FunctionId};
 use vcpu_regs::{Esr, Ipa, SysReg};
 
@@ -14,7 +14,8 @@ use crate::cpus::MAX_CPUS;
 
 const RECORDS: usize = 16;
 
-struct Ring {
+/// The last exits of one CPU.
+pub struct Ring {
     next: AtomicUsize,
     records: [[AtomicU64; 4]; RECORDS],
 }
@@ -26,46 +27,62 @@ static RINGS: [Ring; MAX_CPUS] = [const {
     }
 }; MAX_CPUS];
 
-/// A load, not a store; a read, not a write.
+/// An access that reads.
 const READ: u64 = 1 << 16;
+const IS_USED: u64 = 1 << 63;
 
-/// Notes an exit: who, where, what. Returns its kind.
-#[inline(always)]
-pub fn note<T>(cpu: usize, vcpu: usize, pc: u64, x0: u64, exit: &Exit<T>) -> Kind {
-    let (kind, more, a, b) = match exit {
-        Exit::Mmio(access) => {
-            let write = access.write();
-            let read = if write.is_none() { READ } else { 0 };
-            let more = read | u64::from(access.size_bytes());
-            (Kind::Mmio, more, access.ipa().0, write.unwrap_or(0))
+/// Where a vCPU notes its exits while it is on one CPU.
+#[derive(Clone, Copy)]
+pub struct Trace {
+    ring: &'static Ring,
+    who: u64,
+}
+
+impl Trace {
+    /// Returns the trace of a vCPU, by its number among all, on a CPU.
+    pub fn new(cpu: usize, vcpu: usize) -> Self {
+        Self {
+            ring: &RINGS[cpu % MAX_CPUS],
+            who: IS_USED | (vcpu as u64) << 8,
         }
-        Exit::SysReg(access) => {
-            let write = access.write();
-            let read = if write.is_none() { READ } else { 0 };
-            let reg = access.reg().bits();
-            (Kind::SysReg, read, reg.into(), write.unwrap_or(0))
-        }
-        Exit::Psci(_) | Exit::Hypercall(_) | Exit::Smc(_) => (Kind::Call, 0, x0, 0),
-        Exit::Wfi(_) => (Kind::Wfi, 0, 0, 0),
-        Exit::Wfe(_) => (Kind::Wfe, 0, 0, 0),
-        Exit::Irq(_) | Exit::Fiq => (Kind::Irq, 0, 0, 0),
-        Exit::Fault(fault) => (Kind::Fault, 0, fault.esr().0, 0),
-        Exit::Other(syndrome) => (Kind::Other, 0, syndrome.encode().0, 0),
-        _ => (Kind::Other, 0, 0, 0),
-    };
-    if let Some(ring) = RINGS.get(cpu) {
-        let next = ring.next.load(Relaxed);
-        ring.next.store(next.wrapping_add(1), Relaxed);
-        let [who, at, first, second] = &ring.records[next % RECORDS];
-        who.store(
-            more << 32 | (vcpu as u64) << 8 | kind as u64 | 1 << 63,
-            Relaxed,
-        );
-        at.store(pc, Relaxed);
-        first.store(a, Relaxed);
-        second.store(b, Relaxed);
     }
-    kind
+
+    /// Notes an access.
+    #[inline(always)]
+    pub fn access(self, pc: u64, access: &Mmio) {
+        let size_bytes = u64::from(access.size_bytes());
+        match access.write() {
+            Some(value) => self.record(Kind::Mmio, size_bytes, [pc, access.ipa().0, value]),
+            None => self.record(Kind::Mmio, READ | size_bytes, [pc, access.ipa().0, 0]),
+        }
+    }
+
+    /// Notes an exit for a system register.
+    #[inline(always)]
+    pub fn system_register(self, pc: u64, access: &SysRegAccess) {
+        let reg = access.reg().bits().into();
+        match access.write() {
+            Some(value) => self.record(Kind::SysReg, 0, [pc, reg, value]),
+            None => self.record(Kind::SysReg, READ, [pc, reg, 0]),
+        }
+    }
+
+    /// Notes an exit of which no more is known than a word: of a call, x0; of a fault, ESR.
+    #[inline(always)]
+    pub fn other(self, kind: Kind, pc: u64, word: u64) {
+        self.record(kind, 0, [pc, word, 0]);
+    }
+
+    #[inline(always)]
+    fn record(self, kind: Kind, more: u64, words: [u64; 3]) {
+        let next = self.ring.next.load(Relaxed);
+        self.ring.next.store(next.wrapping_add(1), Relaxed);
+        let [who, rest @ ..] = &self.ring.records[next % RECORDS];
+        who.store(self.who | more << 32 | kind as u64, Relaxed);
+        for (place, word) in rest.iter().zip(words) {
+            place.store(word, Relaxed);
+        }
+    }
 }
 
 /// Says what the last exits of each CPU were, oldest first.

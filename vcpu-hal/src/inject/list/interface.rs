@@ -1,6 +1,6 @@
 //! The hardware of a virtual CPU interface, whichever way it is reached.
 
-use vcpu_regs::{IchHcr, IchMisr, IchReg, IchVmcr, IchVtr, ListRegister};
+use vcpu_regs::{IccSre, IchHcr, IchMisr, IchReg, IchVmcr, IchVtr, ListRegister};
 
 use crate::Cpu;
 
@@ -34,6 +34,9 @@ pub(super) trait VirtualInterface {
     fn vmcr(&self) -> IchVmcr;
 }
 
+/// Active priorities, of Group 0 and Group 1.
+pub(super) type ActivePriorities = [[u64; 2]; 4];
+
 /// `ICH_*_EL2`.
 pub(super) struct SystemRegisters<'c, C> {
     cpu: &'c C,
@@ -49,13 +52,36 @@ impl<'c, C: Cpu> SystemRegisters<'c, C> {
         Self { cpu }
     }
 
-    pub fn vtr(&self) -> IchVtr {
+    fn vtr(&self) -> IchVtr {
         IchVtr(self.read(IchReg::Vtr))
+    }
+
+    /// Gives the interface the guest's settings and active priorities.
+    pub fn load(&self, vmcr: IchVmcr, priorities: &ActivePriorities) {
+        // The interface that the guest finds is system registers. Nothing at EL2 depends on what
+        // `ICC_SRE_EL1` says.
+        let sre = IccSre::SRE | IccSre::DFB | IccSre::DIB;
+        self.write(IchReg::SreEl1, sre.bits());
+        self.write(IchReg::Vmcr, vmcr.0);
+        let count = self.vtr().active_priority_registers();
+        for (n, &[group0, group1]) in (0..count).zip(priorities) {
+            self.write(IchReg::Ap0r(n), group0);
+            self.write(IchReg::Ap1r(n), group1);
+        }
+    }
+
+    /// Takes the active priorities.
+    pub fn save(&self, priorities: &mut ActivePriorities) {
+        let count = self.vtr().active_priority_registers();
+        for (n, [group0, group1]) in (0..count).zip(priorities) {
+            *group0 = self.read(IchReg::Ap0r(n));
+            *group1 = self.read(IchReg::Ap1r(n));
+        }
     }
 
     /// `reg` exists by [`vtr`](Self::vtr).
     #[inline(always)]
-    pub fn read(&self, reg: IchReg) -> u64 {
+    fn read(&self, reg: IchReg) -> u64 {
         // SAFETY: `new`'s caller found EL2 and the interface; this crate asks for no register
         // beyond the counts of ICH_VTR_EL2.
         unsafe { self.cpu.read_ich(reg) }
@@ -63,7 +89,7 @@ impl<'c, C: Cpu> SystemRegisters<'c, C> {
 
     /// `reg` exists by [`vtr`](Self::vtr) and may be written.
     #[inline(always)]
-    pub fn write(&self, reg: IchReg, value: u64) {
+    fn write(&self, reg: IchReg, value: u64) {
         // SAFETY: as in `read`; what these registers do is raise virtual interrupts in a guest.
         unsafe { self.cpu.write_ich(reg, value) };
     }

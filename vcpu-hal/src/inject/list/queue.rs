@@ -2,7 +2,7 @@
 
 mod loaded;
 
-use vcpu_regs::{IchHcr, Intid, ListRegister};
+use vcpu_regs::{IchHcr, IchVmcr, Intid, ListRegister};
 
 use super::choice::{Slots, each};
 use crate::inject::{Group, Status, Trigger, VirtualInterrupt};
@@ -103,6 +103,18 @@ impl Queue {
     /// Returns whether nothing is pending or active.
     pub const fn is_empty(&self) -> bool {
         self.pending | self.active == 0
+    }
+
+    /// Returns whether the guest's interface would let a pending one through, were none running.
+    pub(super) fn has_takable(&self, vmcr: IchVmcr) -> bool {
+        each(self.pending & !self.active).any(|slot| {
+            let interrupt = self.templates[slot as usize];
+            let is_enabled = match interrupt.is_group1() {
+                true => vmcr.enables_group1(),
+                false => vmcr.enables_group0(),
+            };
+            is_enabled && interrupt.priority() < vmcr.priority_mask()
+        })
     }
 
     /// Makes an interrupt pending.
@@ -220,7 +232,8 @@ fn template(interrupt: VirtualInterrupt) -> Result<ListRegister, QueueError> {
     }
     let plain = ListRegister::new(intid, priority, group == Group::One);
     match trigger {
-        Trigger::Edge | Trigger::SentBy(_) => Ok(plain),
+        Trigger::Edge => Ok(plain),
+        Trigger::SentBy(cpu) => Ok(plain.with_sender(cpu)),
         Trigger::Level => Ok(plain.with_end_reported()),
         Trigger::Hardware(physical) => plain
             .with_hardware(physical)
