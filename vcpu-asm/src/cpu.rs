@@ -4,18 +4,19 @@ use aarch64_cpu::{
     asm::barrier,
     registers::{
         CNTFRQ_EL0, CNTPCT_EL0, CPTR_EL2, CurrentEL, DAIF, ESR_EL2, FAR_EL2, HCR_EL2, HPFAR_EL2,
-        MPIDR_EL1, Readable, SCTLR_EL2, SPSel, TPIDR_EL2, VBAR_EL2, Writeable,
+        MPIDR_EL1, Readable, SCTLR_EL2, SPSel, TPIDR_EL1, TPIDR_EL2, VBAR_EL2, Writeable,
     },
 };
 use core::{arch::asm, marker::PhantomData};
-use vcpu_hal::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
+use vcpu_hal::{Cause, Cpu, Daif, ExitWords, Guard, HcrSwitch, HostMode};
 use vcpu_regs::{
     At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
-    Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, SysReg, Va,
+    Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState, SysReg, Va,
+    VectorLengths,
 };
 
 use crate::{
-    controls, debug, firmware, fp, ich, pstate, switch, switched,
+    Kept, controls, debug, firmware, fp, ich, pstate, sve, switch, switched,
     sysreg::{mrs, msr},
     tlb, translate,
 };
@@ -53,6 +54,8 @@ impl El2Cpu {
 // SAFETY: each method is the registers and instructions its contract names; `switch::enter` keeps
 // what the trait asks of `enter`, and nothing else touches memory but through its arguments.
 unsafe impl Cpu for El2Cpu {
+    type Kept = Kept;
+
     fn host_mode(&self) -> HostMode {
         HostMode {
             el: CurrentEL.read(CurrentEL::EL) as u8,
@@ -84,8 +87,8 @@ unsafe impl Cpu for El2Cpu {
         CNTFRQ_EL0.get()
     }
 
-    fn vectors(&self) -> u64 {
-        VBAR_EL2.get()
+    fn keep(&self, guard: Guard) -> Kept {
+        Kept::new(VBAR_EL2.get(), TPIDR_EL1.get(), guard)
     }
 
     fn pstate(&self) -> Pstate {
@@ -113,10 +116,10 @@ unsafe impl Cpu for El2Cpu {
     }
 
     #[inline(always)]
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, kept: &Kept) -> ExitWords {
         // SAFETY: the caller has EL2, the masks, the controls and the PSTATE; `frame` is borrowed
         // for the call.
-        let syndrome = unsafe { switch::enter(frame, hcr.difference().bits(), vectors) };
+        let syndrome = unsafe { switch::enter(frame, hcr.difference().bits(), kept) };
         let words = |cause, esr| ExitWords {
             cause,
             esr: Esr(esr),
@@ -138,6 +141,7 @@ unsafe impl Cpu for El2Cpu {
         match syndrome {
             switch::IRQ => words(Cause::Irq, 0),
             switch::FIQ => words(Cause::Fiq, 0),
+            switch::DEFERRED => words(Cause::SError, deferred_serror()),
             _ => words(Cause::SError, ESR_EL2.get()),
         }
     }
@@ -193,6 +197,44 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn load_fp(&self, state: &FpState) {
         // SAFETY: the same contract; `state` is borrowed for the call.
         unsafe { fp::load(state) }
+    }
+
+    unsafe fn vector_lengths(&self) -> VectorLengths {
+        let cptr = Cptr::from_bits_retain(CPTR_EL2.get());
+        let open = cptr
+            .with_fp_trap(false, self.e2h)
+            .with_sve_trap(false, self.e2h);
+        // SAFETY: the same contract: the CPU has SVE, and it does not trap meanwhile.
+        unsafe {
+            self.set_cptr(open);
+            let zcr = sve::zcr_el2();
+            let lengths = VectorLengths::probe(|steps| {
+                sve::set_zcr_el2(u64::from(steps) - 1);
+                sve::vector_bytes() * 8
+            });
+            sve::set_zcr_el2(zcr);
+            self.set_cptr(cptr);
+            lengths
+        }
+    }
+
+    unsafe fn replace_zcr(&self, zcr: u64) -> u64 {
+        // SAFETY: the same contract.
+        unsafe {
+            let before = sve::zcr_el2();
+            sve::set_zcr_el2(zcr);
+            before
+        }
+    }
+
+    unsafe fn save_sve(&self, state: &mut SveState) {
+        // SAFETY: the same contract; `state` is borrowed for the call.
+        unsafe { sve::save(state) }
+    }
+
+    unsafe fn load_sve(&self, state: &SveState) {
+        // SAFETY: the same contract; `state` is borrowed for the call.
+        unsafe { sve::load(state) }
     }
 
     unsafe fn save_debug(&self, state: &mut DebugState, counts: (u8, u8)) {
@@ -258,6 +300,19 @@ unsafe impl Cpu for El2Cpu {
         // SAFETY: the same contract.
         unsafe { ich::write(reg, value) }
     }
+}
+
+/// Takes the error that an `ESB` found; returns the syndrome that an SError of it would have.
+#[cold]
+fn deferred_serror() -> u64 {
+    // SAFETY: DISR_EL1, which a CPU with FEAT_RAS has: only its vectors tell of a deferred error.
+    let disr = unsafe {
+        let disr = mrs!((3, 0, 12, 1, 1));
+        msr!((3, 0, 12, 1, 1), 0u64);
+        disr
+    };
+    const SERROR: u8 = 0x2f;
+    Esr::of_class(SERROR).with_32bit_instruction(true).0 | disr & 0x1ff_ffff // IDS and ISS
 }
 
 /// Reads one register of the ID space, or CTR_EL0; those of CRm = 0 that do not exist are zero.

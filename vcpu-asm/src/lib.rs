@@ -18,6 +18,7 @@ mod firmware;
 mod fp;
 mod ich;
 mod pstate;
+mod sve;
 mod switch;
 mod switched;
 mod sysreg;
@@ -25,3 +26,4 @@ mod tlb;
 mod translate;
 
 pub use cpu::El2Cpu;
+pub use switch::Kept;

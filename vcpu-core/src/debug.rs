@@ -4,14 +4,20 @@
 //! So nothing of one guest's debugger reaches another, the rest of the debug registers (claim
 //! tags, the communication channel) is not there to pass messages by, and a guest that debugs
 //! nothing costs nothing.
+//!
+//! What is on the hardware stays there between two runs. A host with HCR_EL2.TGE takes debug
+//! exceptions itself then, so its guests have no KDE: breakpoints and steps of theirs would fire in
+//! the host, which they could stop by it. Their user programs can be debugged all the same.
 
 use vcpu_hal::{Cpu, Platform};
-use vcpu_regs::{SwitchedReg, SysReg};
+use vcpu_regs::{Hcr, SwitchedReg, SysReg};
 
 use crate::{Live, SysRegAccess};
 
+/// MDSCR_EL1: debug exceptions may come from the exception level that takes them.
+const MDSCR_KDE: u64 = 1 << 13;
 /// Breakpoints and watchpoints are enabled, in user mode or also in the kernel (MDE, KDE).
-const MDSCR_ENABLES: u64 = 1 << 15 | 1 << 13;
+const MDSCR_ENABLES: u64 = 1 << 15 | MDSCR_KDE;
 /// What a guest may set while the OS lock is open: MDE, KDE, TDCC and SS.
 const MDSCR_GUEST: u64 = MDSCR_ENABLES | 1 << 12 | 1 << 0;
 
@@ -46,8 +52,25 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
     pub(crate) fn arm_debug(&mut self) {
         let mdscr = self.vcpu.switched.el1.mdscr_el1;
         if mdscr & MDSCR_ENABLES != 0 && self.el2.host_debug.is_none() {
-            self.el2.save_host_debug();
-            self.load_debug();
+            self.arm_debug_with(mdscr);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn arm_debug_with(&mut self, mdscr: u64) {
+        if mdscr & !self.allowed_mdscr() & MDSCR_KDE != 0 {
+            self.set_sysreg(SwitchedReg::MDSCR_EL1, mdscr & !MDSCR_KDE);
+        }
+        self.el2.save_host_debug();
+        self.load_debug();
+    }
+
+    /// Returns what a guest may set in MDSCR_EL1.
+    fn allowed_mdscr(&self) -> u64 {
+        match self.el2.host_controls.hcr.contains(Hcr::TGE) {
+            true => MDSCR_GUEST & !MDSCR_KDE,
+            false => MDSCR_GUEST,
         }
     }
 
@@ -64,7 +87,7 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
         let answer = match (access.reg(), access.write()) {
             (MDSCR_EL1, None) => self.sysreg(SwitchedReg::MDSCR_EL1),
             (MDSCR_EL1, Some(value)) => {
-                self.set_sysreg(SwitchedReg::MDSCR_EL1, value & MDSCR_GUEST);
+                self.set_sysreg(SwitchedReg::MDSCR_EL1, value & self.allowed_mdscr());
                 self.arm_debug();
                 0
             }

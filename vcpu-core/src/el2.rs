@@ -1,8 +1,11 @@
 //! One physical CPU, ready to run guests.
 
-use vcpu_hal::{Cpu, HostMode, PerCpu, Platform};
+use core::cell::OnceCell;
+
+use vcpu_hal::{Cpu, Guard, HostMode, PerCpu, Platform};
 use vcpu_regs::{
     Cnthctl, Controls, DebugState, Features, Hcr, IccSre, IdRegisters, Mdcr, Pstate, SwitchedReg,
+    VectorLengths,
 };
 
 use crate::{LoadError, Vmids, number};
@@ -13,6 +16,8 @@ pub struct El2<'h, P: Platform, C: Cpu> {
     pub(crate) host: &'h P,
     pub(crate) features: Features,
     pub(crate) index: usize,
+    /// What an entry needs of the host, read when the controls of this kind were written.
+    pub(crate) kept: C::Kept,
     pub(crate) vmids: Option<&'h Vmids>,
     pub(crate) residency: Residency,
     /// Whether a `put` leaves the guest's controls ([`Turns`](crate::Turns)).
@@ -22,17 +27,21 @@ pub struct El2<'h, P: Platform, C: Cpu> {
     /// Names the controls last written for a guest, and what guests share of them.
     pub(crate) kind: u64,
     pub(crate) kind_words: Controls,
+    pub(crate) kind_guard: Guard,
     /// The host's own controls while they are not in force.
     pub(crate) host_controls: Controls,
     /// Names those of the host's words of which a guest's are made, and this CPU.
     pub(crate) host_words: u64,
     /// The host's own PSTATE, of it what exits change, while a guest is loaded.
     pub(crate) host_pstate: Pstate,
+    /// The host's own ZCR_EL2 while a guest's is in force: while SVE is granted.
+    pub(crate) host_zcr: u64,
     /// The host's own MDSCR_EL1 while a guest is loaded.
     pub(crate) host_mdscr: u64,
     /// The host's own breakpoints while a guest's are on the hardware.
     pub(crate) host_debug: Option<DebugState>,
     ids: IdRegisters,
+    vector_lengths: OnceCell<VectorLengths>,
 }
 
 /// Whose state is on a CPU.
@@ -101,6 +110,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
         let index = host.per_cpu().index(&cpu);
         let features = ids.features();
         Ok(Self {
+            kept: cpu.keep(Guard::default()),
             cpu,
             host,
             features,
@@ -108,15 +118,18 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
             vmids: None,
             residency: Residency::Host,
             keeps_controls: false,
-            granted: features,
+            granted: features.with_sve(false),
             kind: 0,
             kind_words: Controls::default(),
+            kind_guard: Guard::default(),
             host_controls: Controls::default(),
             host_words: number::fresh(),
             host_pstate: Pstate::empty(),
+            host_zcr: 0,
             host_mdscr: 0,
             host_debug: None,
             ids,
+            vector_lengths: OnceCell::new(),
         })
     }
 
@@ -144,6 +157,19 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
     /// Returns what the CPU says it is.
     pub fn ids(&self) -> &IdRegisters {
         &self.ids
+    }
+
+    /// Returns the lengths of vectors that this CPU has (FEAT_SVE): none without SVE. They are found
+    /// out once, under a `ZCR_EL2` that the host has back then.
+    pub fn vector_lengths(&self) -> VectorLengths {
+        *self
+            .vector_lengths
+            .get_or_init(|| match self.features.sve() {
+                // SAFETY: `enable_on` found EL2, and SVE. What a guest has of it is at rest, for a
+                // loaded one borrows this.
+                true => unsafe { self.cpu.vector_lengths() },
+                false => VectorLengths::default(),
+            })
     }
 
     /// Returns the host's index of this CPU.
@@ -193,6 +219,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
     fn abandon(&mut self) {
         self.kind = 0; // FP may have been let through since
         self.kind_words = Controls::default();
+        self.release_sve();
         self.leave();
     }
 
@@ -229,7 +256,10 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
     pub(crate) fn restore_host(&mut self) {
         match self.residency {
             Residency::Host => return,
-            Residency::Guest => self.stop_timers(),
+            Residency::Guest => {
+                self.release_sve();
+                self.stop_timers();
+            }
             Residency::Between => {}
         }
         self.residency = Residency::Host;

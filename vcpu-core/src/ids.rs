@@ -19,6 +19,10 @@ bitflags! {
         const PERMISSION_OVERLAYS = 1 << 3 | 1 << 1;
         /// Allocation tags (FEAT_MTE2). The host clears the tags of memory before a guest gets it.
         const ALLOCATION_TAGS = 1 << 4;
+        /// Scalable vectors (FEAT_SVE), as long as this CPU has them or
+        /// [`Vm::limit_vectors`](crate::Vm::limit_vectors) says. Each vCPU needs
+        /// [memory](crate::Vcpu::lend_sve) for them.
+        const SVE = 1 << 5;
     }
 }
 
@@ -109,6 +113,10 @@ pub fn guest_ids(host: &IdRegisters, pa_bits: u8, extensions: Extensions) -> IdR
         // FEAT_MTE2, or FEAT_MTE3, which adds no register.
         let mte = (host.pfr1() >> 8 & 0xf).min(3);
         guest.set_pfr1(guest.pfr1() | mte << 8);
+    }
+    if extensions.contains(Extensions::SVE) && host.features().sve() {
+        guest.set_pfr0(guest.pfr0() | 1 << 32);
+        guest.set_zfr0(host.zfr0()); // instructions, all of it
     }
     for (extension, lo) in [
         (Extensions::TCR2, 0),

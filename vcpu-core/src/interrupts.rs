@@ -103,6 +103,16 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
         self.change(|inject, pending| inject.deactivate(pending, intid))
     }
 
+    /// Does what a maintenance interrupt asks for that reached the host outside of a run: with
+    /// interrupts unmasked, one that came with another exit does. Its handler drops the priority and
+    /// leaves it active, which keeps it quiet; it is deactivated after this.
+    ///
+    /// Within a run it is done with by the time of [`Exit::Irq`](crate::Exit::Irq).
+    pub fn maintain_irqs(&mut self) {
+        let inject = self.el2.host.inject();
+        inject.interrupted(&self.el2.cpu, &mut self.vcpu.pending);
+    }
+
     /// Returns an interrupt that the guest has ended and whose level is to be looked at again: to
     /// be asked after [`Exit::Irq`](crate::Exit::Irq) until it says `None`.
     #[inline]

@@ -28,6 +28,7 @@ mod snapshot;
 mod timers;
 mod turns;
 mod vcpu;
+mod vectors;
 mod vm;
 mod words;
 

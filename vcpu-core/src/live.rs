@@ -5,14 +5,7 @@ use core::ops::{Deref, DerefMut};
 use vcpu_hal::{Cause, Cpu, FetchIrq, HcrSwitch, Inject, Platform};
 use vcpu_regs::{Invalidate, SwitchedReg};
 
-use crate::{
-    El2, Exit, Registers, Vcpu, Vm,
-    exit::Often,
-    residency::{self, use_fp},
-};
-
-/// The class of a trapped use of FP or SIMD.
-const FP: u8 = 0x07;
+use crate::{El2, Exit, Registers, Vcpu, Vm, exit::Often, residency, vectors};
 
 /// What a run of this host's guests ends with.
 pub type ExitOf<P> = Exit<<<P as Platform>::FetchIrq as FetchIrq>::Token>;
@@ -26,8 +19,6 @@ pub struct Live<'a, 'h, P: Platform, C: Cpu> {
     pub(crate) el2: &'a mut El2<'h, P, C>,
     pub(crate) vm: &'a Vm,
     pub(crate) hcr: HcrSwitch,
-    /// The host's.
-    pub(crate) vectors: u64,
 }
 
 impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
@@ -45,7 +36,9 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
     #[inline(always)]
     pub fn run(&mut self) -> ExitOf<P> {
         loop {
-            let El2 { cpu, host, .. } = &*self.el2;
+            let El2 {
+                cpu, host, kept, ..
+            } = &*self.el2;
             let frame = &mut self.vcpu.registers.frame;
             let daif = cpu.mask_interrupts();
             if P::Inject::CHANGES_BEFORE_ENTRY
@@ -63,7 +56,7 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             // stage 2 its maker promised to the guest; interrupts are masked; `Registers` lets no
             // PSTATE in that leads elsewhere than EL0 or EL1, and exits from there bring none;
             // `Policy::controls` sets VM, AMO and RW, keeps E2H, and leaves TGE clear.
-            let words = unsafe { cpu.enter(frame, hcr, self.vectors) };
+            let words = unsafe { cpu.enter(frame, hcr, kept) };
             match words.cause {
                 Cause::Abort => {
                     cpu.restore_interrupts(daif);
@@ -76,8 +69,8 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
                         Often::Wait => Exit::wait(registers, esr),
                         Often::SysReg => Exit::sysreg(registers, esr),
                         Often::Hvc => Exit::hvc(registers, esr),
-                        Often::Seldom if esr.class() == FP && self.vcpu.waits_for_fp() => {
-                            use_fp(self.vcpu, self.el2);
+                        Often::Seldom if self.vcpu.awaits(esr.class()) => {
+                            vectors::use_first(self.vcpu, self.el2);
                             continue;
                         }
                         Often::Seldom => Exit::seldom(registers, esr),

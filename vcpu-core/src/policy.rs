@@ -1,13 +1,13 @@
 //! What a guest may do, as data, and the EL2 words that say so to the hardware.
 
-use vcpu_hal::inject::CpuInterface;
+use vcpu_hal::{BranchHistory, inject::CpuInterface};
 use vcpu_regs::{
     Cnthctl, Controls, Cptr, CptrE2h, Features, Hcr, Hcrx, IccSre, IchHcr, IdRegisters, Mdcr,
 };
 use vcpu_stage2::Stage2;
 
-/// Who handles what. The default keeps everything with the host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Who handles what. The default is [`VIRTUAL`](Self::VIRTUAL).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Policy {
     /// Physical interrupts.
@@ -18,11 +18,23 @@ pub struct Policy {
     pub wfi: Waits,
     /// `WFE` and `WFET`.
     pub wfe: Waits,
-    /// The FP and SIMD registers.
+    /// The FP and SIMD registers, and with them those of SVE.
     pub fp: Fp,
+    /// The history of its branches, when an exit leaves it.
+    pub branch_history: BranchHistory,
 }
 
 impl Policy {
+    /// Everything stays with the host.
+    pub const VIRTUAL: Self = Self {
+        interrupts: Interrupts::Virtual,
+        timers: Timers::Virtual,
+        wfi: Waits::Exit,
+        wfe: Waits::Exit,
+        fp: Fp::Lazy,
+        branch_history: BranchHistory::Keep,
+    };
+
     /// The guest owns the physical interrupts and timers, and waits on the hardware: one guest on
     /// this CPU, no preemption.
     pub const PASS_THROUGH: Self = Self {
@@ -31,7 +43,14 @@ impl Policy {
         wfi: Waits::Native,
         wfe: Waits::Native,
         fp: Fp::Lazy,
+        branch_history: BranchHistory::Keep,
     };
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self::VIRTUAL
+    }
 }
 
 /// Who gets physical interrupts while the guest runs.
@@ -98,6 +117,8 @@ pub(crate) struct Identity {
     pub granted: Features,
     /// Whether it has FP and SIMD.
     pub has_fp: bool,
+    /// Whether it has SVE.
+    pub has_sve: bool,
     /// The physical counter is not the host's either: reads of it trap, where the timer does.
     pub has_physical_offset: bool,
 }
@@ -115,7 +136,7 @@ impl Policy {
     /// Returns the controls of a guest on a CPU with `ids`, whose host runs under `host` and
     /// delivers interrupts at `interface`.
     ///
-    /// What is neither switched nor meant for guests traps: SVE, SME, trace, the performance and
+    /// What is neither switched nor meant for guests traps: SVE without a grant, SME, trace, the performance and
     /// activity monitors, statistical profiling, OS lock, implementation-defined registers.
     #[inline(always)]
     pub(crate) fn controls(
@@ -134,14 +155,16 @@ impl Policy {
             && features.gicv3();
         let granted = identity.granted;
         let hfg = hfg(granted);
+        let is_lazy = self.fp == Fp::Lazy;
         Controls {
             hcr: self.hcr(ids, stage2, granted) | host.hcr & Hcr::E2H,
             cptr: if e2h {
                 Cptr::from_e2h(CptrE2h::TTA | CptrE2h::TAM)
             } else {
-                Cptr::RES1 | Cptr::TZ | Cptr::TSM | Cptr::TTA | Cptr::TAM
+                Cptr::RES1 | Cptr::TSM | Cptr::TTA | Cptr::TAM
             }
-            .with_fp_trap(self.fp == Fp::Lazy || !identity.has_fp, e2h),
+            .with_fp_trap(is_lazy || !identity.has_fp, e2h)
+            .with_sve_trap(is_lazy || !identity.has_sve, e2h),
             // HPMN stays the host's: 0 is reserved without FEAT_HPMN0. The profiling and trace
             // buffers (E2PB, E2TB) are EL2's.
             mdcr: host.mdcr & Mdcr::HPMN

@@ -3,11 +3,15 @@
 //! A load that follows another of the same kind in [`Turns`](crate::Turns) writes only what
 //! differs; what must be computed is kept in the vCPU ([`Prepared`]).
 
-use vcpu_hal::{Cpu, HcrSwitch, Inject, Platform, inject::CpuInterface};
-use vcpu_regs::{Controls, Features, GranuleSupport, Hcr, IdExcess, IdRegisters, Invalidate, Vtcr};
+use vcpu_hal::{Cpu, Guard, HcrSwitch, Inject, Platform, inject::CpuInterface};
+use vcpu_regs::{
+    Controls, Features, GranuleSupport, Hcr, IdExcess, IdRegisters, Invalidate, VectorLengths, Vtcr,
+};
 use vcpu_stage2::Before;
 
-use crate::{El2, Fp, Interrupts, Live, Vcpu, Vm, el2::Residency, number, policy::Identity};
+use crate::{
+    El2, Fp, Interrupts, Live, Vcpu, Vm, el2::Residency, number, policy::Identity, vectors,
+};
 
 /// Why a vCPU was not loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,16 @@ pub enum LoadError {
     },
     /// The VM's ID registers promise what this CPU lacks: see [`Vm::narrow`].
     Lacks(IdExcess),
+    /// The VM is shown SVE, and the vCPU has no memory for its registers: [`Vcpu::lend_sve`].
+    NoSveState,
+    /// This CPU has other vector lengths than the VM was promised: longer ones do not count, for
+    /// they can be kept from it. See [`Vm::limit_vectors`].
+    VectorLengths {
+        /// What the VM's guest may have found.
+        promised: VectorLengths,
+        /// What this CPU has, up to the longest of them.
+        available: VectorLengths,
+    },
     /// The VM's clock is stopped: [`Vm::start_clock`] comes first.
     ClockStopped,
     /// The CPU's index is not below [`MAX_CPUS`](crate::MAX_CPUS), up to which VMIDs are given out.
@@ -53,16 +67,21 @@ pub enum LoadError {
 /// The controls of a vCPU on one CPU, kept for its next stay there.
 pub(crate) struct Prepared {
     /// As between two runs.
-    controls: Controls,
+    pub(crate) controls: Controls,
     /// HCR_EL2 in the guest, and between two runs.
     hcr: HcrSwitch,
     /// What of the CPU's state is the guest's.
     granted: Features,
     /// Whether the guest has FP and SIMD.
     pub(crate) has_fp: bool,
+    guard: Guard,
+    /// Whether the guest has SVE, which counts as granted from its first use of it.
+    pub(crate) has_sve: bool,
+    /// `ZCR_EL2` of a guest that has SVE.
+    pub(crate) zcr: u64,
     /// What they were made of.
     of: Origin,
-    /// Names what guests under one policy share of `controls`: equal where that is.
+    /// Names what guests under one policy share of `controls`, and `guard`: equal where those are.
     kind: u64,
 }
 
@@ -83,6 +102,9 @@ impl Default for Prepared {
             hcr: HcrSwitch::new(Hcr::empty(), Hcr::empty()),
             granted: IdRegisters::default().features(),
             has_fp: false,
+            guard: Guard::default(),
+            has_sve: false,
+            zcr: 0,
             of: Origin { host: 0, vm: 0 },
             kind: 0,
         }
@@ -122,57 +144,17 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             // SAFETY: at EL2, as above, under this guest's controls.
             unsafe { el2.cpu.set_virtual_serror(true) };
         }
-        let vectors = el2.cpu.vectors();
-        let mut live = Self {
-            vcpu,
-            el2,
-            vm,
-            hcr,
-            vectors,
-        };
+        let mut live = Self { vcpu, el2, vm, hcr };
         if let Some(what) = before {
             invalidate(live.el2, hcr, what);
         }
         if live.vcpu.policy.fp == Fp::Eager && live.vcpu.prepared.has_fp {
-            load_fp(live.vcpu, live.el2);
+            vectors::load(live.vcpu, live.el2);
         }
         live.arm_debug();
         live.note_lines();
         Ok(live)
     }
-}
-
-fn load_fp<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &El2<'_, P, C>) {
-    // SAFETY: at EL2, as `load` found; under the controls in force FP does not trap: they are
-    // eager, or `use_fp` wrote so. Nothing of the host lives there.
-    unsafe { el2.cpu.load_fp(&vcpu.fp) };
-    vcpu.fp_is_live = true;
-}
-
-/// Gives the loaded guest its FP registers, which it has begun to use.
-#[cold]
-#[inline(never)]
-pub(crate) fn use_fp<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &El2<'_, P, C>) {
-    set_fp_trap(vcpu, el2, false);
-    load_fp(vcpu, el2);
-}
-
-#[inline(never)]
-fn put_fp<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &El2<'_, P, C>) {
-    // SAFETY: at EL2, as `load` found; FP does not trap, for it was loaded.
-    unsafe { el2.cpu.save_fp(&mut vcpu.fp) };
-    vcpu.fp_is_live = false;
-    if vcpu.policy.fp == Fp::Lazy {
-        set_fp_trap(vcpu, el2, true); // the next of its kind finds it so
-    }
-}
-
-fn set_fp_trap<P: Platform, C: Cpu>(vcpu: &Vcpu<P>, el2: &El2<'_, P, C>, traps: bool) {
-    let e2h = el2.host_controls.hcr.contains(Hcr::E2H);
-    let cptr = vcpu.prepared.controls.cptr.with_fp_trap(traps, e2h);
-    // SAFETY: at EL2, as `load` found; the rest of the word is what is in force already, and the
-    // host does without FP while a guest is loaded.
-    unsafe { el2.cpu.set_cptr(cptr) };
 }
 
 impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
@@ -188,7 +170,7 @@ impl<P: Platform, C: Cpu> Drop for Live<'_, '_, P, C> {
             self.vcpu.serror_pending = unsafe { cpu.virtual_serror() };
         }
         if self.vcpu.fp_is_live {
-            put_fp(self.vcpu, self.el2);
+            vectors::put(self.vcpu, self.el2);
         }
         self.el2.leave();
     }
@@ -272,7 +254,12 @@ fn occupy<P: Platform, C: Cpu>(
 /// Puts the guest's controls in force: at once if something is to be done under them.
 #[inline(always)]
 fn set_controls<P: Platform, C: Cpu>(vcpu: &Vcpu<P>, el2: &mut El2<'_, P, C>, at_once: bool) {
-    let Prepared { controls, kind, .. } = &vcpu.prepared;
+    let Prepared {
+        controls,
+        kind,
+        guard,
+        ..
+    } = &vcpu.prepared;
     let in_force = el2.residency == Residency::Between && el2.kind == *kind && !at_once;
     el2.residency = Residency::Guest;
     // SAFETY: `arrive` found EL2; the controls were made for this CPU's features and this host:
@@ -285,6 +272,8 @@ fn set_controls<P: Platform, C: Cpu>(vcpu: &Vcpu<P>, el2: &mut El2<'_, P, C>, at
             el2.cpu.set_controls(controls, el2.features);
             el2.kind = *kind;
             el2.kind_words = controls.shared();
+            el2.kind_guard = *guard;
+            el2.kept = el2.cpu.keep(*guard);
         }
     }
 }
@@ -311,9 +300,15 @@ fn prepare<P: Platform, C: Cpu>(
         .bind(el2.ids().has_a32_el0() && vm.ids.has_a32_el0());
     let granted = vcpu.policy.granted(el2.features, vm.ids.features());
     let has_fp = vm.ids.has_fp();
+    let has_sve = has_fp && granted.sve();
+    if has_sve && vcpu.sve.is_none() {
+        return Err(LoadError::NoSveState);
+    }
+    let granted = granted.with_sve(false);
     let identity = Identity {
         granted,
         has_fp,
+        has_sve,
         midr: vm.ids.midr(),
         mpidr: vcpu.mpidr,
         counter_offset: vm.counter_offset(),
@@ -326,12 +321,19 @@ fn prepare<P: Platform, C: Cpu>(
         .controls(el2.ids(), host, &vm.stage2, interface, identity);
     let hcr = HcrSwitch::new(controls.hcr, between(controls.hcr, host.hcr));
     controls.hcr = hcr.host();
-    let is_of_last_kind = controls.shared() == el2.kind_words;
+    let guard = Guard {
+        error_barrier: el2.features.ras(),
+        branch_history: vcpu.policy.branch_history,
+    };
+    let is_of_last_kind = controls.shared() == el2.kind_words && guard == el2.kind_guard;
     vcpu.prepared = Prepared {
         controls,
         hcr,
         granted,
         has_fp,
+        guard,
+        has_sve,
+        zcr: vm.vectors.zcr(),
         of,
         kind: if is_of_last_kind {
             el2.kind
@@ -380,6 +382,15 @@ fn check<P: Platform, C: Cpu>(el2: &El2<'_, P, C>, vm: &Vm) -> Result<(), LoadEr
     }
     if let Some(excess) = vm.excess(el2) {
         return Err(LoadError::Lacks(excess));
+    }
+    if vm.ids.features().sve() {
+        let available = el2.vector_lengths().up_to(vm.vectors.longest_bits());
+        if available != vm.vectors {
+            return Err(LoadError::VectorLengths {
+                promised: vm.vectors,
+                available,
+            });
+        }
     }
     if vm.stage2.vmid().is_none() {
         let given = el2.vmids.ok_or(LoadError::NoVmid)?.bits();

@@ -4,7 +4,7 @@
 use core::fmt;
 
 use vcpu_hal::{Inject, Platform};
-use vcpu_regs::{DebugState, Gpr, Pstate, SwitchedReg, SysReg};
+use vcpu_regs::{DebugState, Gpr, Pstate, SveState, SwitchedReg, SysReg};
 
 use crate::{Vcpu, timers::HeldTimers};
 
@@ -28,8 +28,15 @@ pub enum StateReg {
     /// Which timers the host holds back until the guest has ended their interrupt, as
     /// [`TimerDelivery::Masked`](crate::TimerDelivery::Masked) does; two bits each.
     HeldTimers,
-    /// Q0 to Q31: the only ones of 128 bits.
+    /// Q0 to Q31, of 128 bits.
     Q(u8),
+    /// Z0 to Z31, and which 128 bits of it: 1 to 15, for the first are Q. A vCPU has them, and those
+    /// below, while it is [lent memory](Vcpu::lend_sve) for them.
+    Z(u8, u8),
+    /// P0 to P15, and which 128 bits of it: 0 or 1.
+    P(u8, u8),
+    /// Which 128 bits of FFR: 0 or 1.
+    Ffr(u8),
     /// A system register.
     System(SysReg),
 }
@@ -66,9 +73,12 @@ impl StateReg {
     const VIRTUAL_SERROR: u32 = 0x22;
     const HELD_TIMERS: u32 = 0x23;
     const Q0: u32 = 0x100;
+    const Z0: u32 = 0x200;
+    const P0: u32 = 0x400;
+    const FFR: u32 = 0x420;
     const SYSTEM: u32 = 0x1_0000;
 
-    /// Returns every part of the state.
+    /// Returns every part of the state, but for those [of SVE](Self::of_sve).
     pub fn all() -> impl Iterator<Item = Self> {
         let x = (0..31).map(|n| Self::X(Gpr::new(n)));
         let rest = [
@@ -86,6 +96,13 @@ impl StateReg {
         x.chain(rest).chain(q).chain(system.map(Self::System))
     }
 
+    /// Returns the parts that a vCPU with memory for SVE registers has beside the others.
+    pub fn of_sve() -> impl Iterator<Item = Self> {
+        let z = (0..32).flat_map(|n| (1..16).map(move |part| Self::Z(n, part)));
+        let p = (0..16).flat_map(|n| (0..2).map(move |part| Self::P(n, part)));
+        z.chain(p).chain((0..2).map(Self::Ffr))
+    }
+
     /// Returns the number to keep beside the value.
     pub const fn id(self) -> u32 {
         match self {
@@ -95,13 +112,17 @@ impl StateReg {
             Self::VirtualSError => Self::VIRTUAL_SERROR,
             Self::HeldTimers => Self::HELD_TIMERS,
             Self::Q(n) => Self::Q0 + n as u32,
+            Self::Z(n, part) => Self::Z0 + n as u32 * 16 + part as u32,
+            Self::P(n, part) => Self::P0 + n as u32 * 2 + part as u32,
+            Self::Ffr(part) => Self::FFR + part as u32,
             Self::System(reg) => Self::SYSTEM + reg.bits() as u32,
         }
     }
 
     /// Returns the part with this number, or `None` where there is none.
     pub fn from_id(id: u32) -> Option<Self> {
-        Self::all().find(|reg| reg.id() == id)
+        let mut all = Self::all().chain(Self::of_sve());
+        all.find(|reg| reg.id() == id)
     }
 }
 
@@ -115,10 +136,30 @@ impl fmt::Display for StateReg {
             Self::VirtualSError => f.write_str("virtual SError"),
             Self::HeldTimers => f.write_str("held timers"),
             Self::Q(n) => write!(f, "q{n}"),
+            Self::Z(n, part) => write!(f, "z{n}[{part}]"),
+            Self::P(n, part) => write!(f, "p{n}[{part}]"),
+            Self::Ffr(part) => write!(f, "ffr[{part}]"),
             Self::System(reg) => reg.fmt(f),
         }
     }
 }
+
+/// `$of` borrows the register that a part belongs to; also returns which part.
+macro_rules! of_sve {
+    ($of:ident $get:ident $($mut:tt)?) => {
+        fn $of(state: &$($mut)? SveState, reg: StateReg) -> Option<(&$($mut)? [u8], u8)> {
+            let predicates = &$($mut)? state.predicates;
+            Some(match reg {
+                StateReg::Z(n, part) if part != 0 => (state.z.$get(usize::from(n))?, part),
+                StateReg::P(n, part) => (predicates.p.$get(usize::from(n))?, part),
+                StateReg::Ffr(part) => (&$($mut)? predicates.ffr, part),
+                _ => return None,
+            })
+        }
+    };
+}
+of_sve!(of_sve get);
+of_sve!(of_sve_mut get_mut mut);
 
 impl<P: Platform> Vcpu<P> {
     /// Returns the virtual interrupts, in the words of the host's backend.
@@ -140,6 +181,11 @@ impl<P: Platform> Vcpu<P> {
             StateReg::VirtualSError => self.serror_pending.into(),
             StateReg::HeldTimers => self.held_timers.bits(),
             StateReg::Q(n) => return self.fp.q.get(usize::from(n)).copied(),
+            StateReg::Z(..) | StateReg::P(..) | StateReg::Ffr(_) => {
+                let (bytes, part) = of_sve(self.sve.as_deref()?, reg)?;
+                let part = bytes.as_chunks().0.get(usize::from(part))?;
+                return Some(u128::from_le_bytes(*part));
+            }
             StateReg::System(reg) => self.system(reg)?,
         };
         Some(word.into())
@@ -177,6 +223,12 @@ impl<P: Platform> Vcpu<P> {
             *self.fp.q.get_mut(usize::from(n))? = value;
             return Some(());
         }
+        if let StateReg::Z(..) | StateReg::P(..) | StateReg::Ffr(_) = reg {
+            let (bytes, part) = of_sve_mut(self.sve.as_deref_mut()?, reg)?;
+            let part = bytes.as_chunks_mut().0.get_mut(usize::from(part))?;
+            *part = value.to_le_bytes();
+            return Some(());
+        }
         let word = u64::try_from(value).ok()?;
         match reg {
             StateReg::X(reg) => self.set_reg(reg, word),
@@ -185,7 +237,7 @@ impl<P: Platform> Vcpu<P> {
             StateReg::VirtualSError if word <= 1 => self.serror_pending = word == 1,
             StateReg::VirtualSError => return None,
             StateReg::HeldTimers => self.held_timers = HeldTimers::from_bits(word)?,
-            StateReg::Q(_) => {}
+            StateReg::Q(_) | StateReg::Z(..) | StateReg::P(..) | StateReg::Ffr(_) => {}
             StateReg::System(reg) => self.set_system(reg, word)?,
         }
         Some(())

@@ -4,7 +4,7 @@ use core::ops::{Deref, DerefMut};
 
 use vcpu_exits::SError;
 use vcpu_hal::{Cpu, Inject, Platform};
-use vcpu_regs::{DebugState, FpState, SwitchedReg, SwitchedState};
+use vcpu_regs::{DebugState, FpState, SveState, SwitchedReg, SwitchedState};
 use vcpu_stage2::VcpuTag;
 
 use crate::{
@@ -36,8 +36,10 @@ pub struct Vcpu<P: Platform> {
     pub(crate) mpidr: u64,
     pub(crate) policy: Policy,
     pub(crate) prepared: Prepared,
-    /// Whether the FP registers are on the hardware.
+    /// Whether the FP registers are on the hardware, and the SVE registers with them.
     pub(crate) fp_is_live: bool,
+    /// What the host lent for the SVE registers.
+    pub(crate) sve: Option<&'static mut SveState>,
     /// Tells vCPUs apart where their translations might be mixed up, and where it ran.
     pub(crate) tag: VcpuTag,
 }
@@ -60,6 +62,7 @@ impl<P: Platform> Vcpu<P> {
             policy: config.policy,
             prepared: Prepared::default(),
             fp_is_live: false,
+            sve: None,
             tag: VcpuTag::new(number::fresh() as u32),
         }
     }
@@ -70,6 +73,9 @@ impl<P: Platform> Vcpu<P> {
         self.registers.reset();
         self.switched = SwitchedState::default();
         self.fp = FpState::default();
+        if let Some(sve) = &mut self.sve {
+            sve.clear();
+        }
         self.debug = DebugState::default();
         self.serror_pending = false;
         self.held_timers = HeldTimers::default();
@@ -85,11 +91,6 @@ impl<P: Platform> Vcpu<P> {
         vm: &'a Vm,
     ) -> Result<Live<'a, 'h, P, C>, LoadError> {
         Live::load(self, el2, vm)
-    }
-
-    /// Returns whether a trapped use of FP is the first since the load.
-    pub(crate) fn waits_for_fp(&self) -> bool {
-        self.prepared.has_fp && !self.fp_is_live
     }
 
     /// Returns the MPIDR_EL1 that the guest reads.
@@ -126,7 +127,7 @@ impl<P: Platform> Vcpu<P> {
         self.serror_pending
     }
 
-    /// Returns the FP/SIMD registers.
+    /// Returns the FP/SIMD registers. With SVE, Q registers are the first bits of Z registers.
     pub fn fp(&self) -> &FpState {
         &self.fp
     }

@@ -6,7 +6,7 @@ use core::sync::atomic::{
 };
 
 use vcpu_hal::{Cpu, Platform};
-use vcpu_regs::{IdExcess, IdRegisters, Vmid};
+use vcpu_regs::{IdExcess, IdRegisters, VectorLengths, Vmid};
 use vcpu_stage2::{Stage2, VmTag};
 
 use crate::{El2, Extensions, ids::guest_ids, number, timers::Clock};
@@ -28,6 +28,8 @@ pub struct Vm {
     pub(crate) stage2: Stage2,
     pub(crate) ids: IdRegisters,
     extensions: Extensions,
+    /// Lengths of vectors that the guest may find, where it is shown SVE.
+    pub(crate) vectors: VectorLengths,
     /// CPUs, a bit each, that were found to have all that `ids` says.
     capable: [AtomicU64; MAX_CPUS / 64],
     pub(crate) clock: Clock,
@@ -50,7 +52,12 @@ impl Vm {
         extensions: Extensions,
     ) -> Self {
         let ipa_bits = stage2.vtcr().fields().map_or(0, |vtcr| vtcr.ipa_bits);
+        let vectors = match extensions.contains(Extensions::SVE) {
+            true => el2.vector_lengths(),
+            false => VectorLengths::default(),
+        };
         Self {
+            vectors,
             ids: guest_ids(el2.ids(), ipa_bits, extensions),
             extensions,
             capable: Default::default(),
@@ -79,6 +86,27 @@ impl Vm {
         self.capable = Default::default();
         self.renumber(); // what was prepared for it is no longer right
         Ok(())
+    }
+
+    /// Keeps vectors of more than `bits` from the guest, who has SVE (`ZCR_EL2.LEN`): what CPUs of
+    /// a machine have in common, say. Their lengths up to there are to be the same.
+    ///
+    /// # Errors
+    ///
+    /// The lengths that the VM has, if none is so short; nothing changes then.
+    pub fn limit_vectors(&mut self, bits: u32) -> Result<(), VectorLengths> {
+        let left = self.vectors.up_to(bits);
+        if left == VectorLengths::default() {
+            return Err(self.vectors);
+        }
+        self.vectors = left;
+        self.renumber(); // what was prepared for it is no longer right
+        Ok(())
+    }
+
+    /// Returns the lengths of vectors that the guest may find: none without SVE.
+    pub fn vector_lengths(&self) -> VectorLengths {
+        self.vectors
     }
 
     /// Returns what the VM has that the CPU of `el2` has not.

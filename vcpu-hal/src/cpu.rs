@@ -2,8 +2,10 @@
 
 use vcpu_regs::{
     At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
-    Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, Va,
+    Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState, Va, VectorLengths,
 };
+
+use crate::Guard;
 
 /// How the calling code runs, before anything is touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,6 +139,9 @@ impl ExitWords {
 /// TPIDR_EL1, TPIDR_EL2, VBAR_EL2 and `HCR_EL2` are as before, but for `VSE`, which the guest may have
 /// used up.
 pub unsafe trait Cpu {
+    /// What an entry needs of the host, and how its exits are guarded.
+    type Kept: Copy;
+
     /// Returns how the caller runs.
     fn host_mode(&self) -> HostMode;
 
@@ -155,8 +160,9 @@ pub unsafe trait Cpu {
     /// Reads `CNTFRQ_EL0`.
     fn counter_freq_hz(&self) -> u64;
 
-    /// Reads `VBAR_EL2`: the host's vectors.
-    fn vectors(&self) -> u64;
+    /// Reads what an entry changes of the host and the exit brings back, where one read serves many
+    /// entries: `VBAR_EL2` and `TPIDR_EL1`.
+    fn keep(&self, guard: Guard) -> Self::Kept;
 
     /// Reads of PSTATE what [`Pstate::OF_HOST`] names, where the CPU has it.
     fn pstate(&self) -> Pstate;
@@ -181,10 +187,10 @@ pub unsafe trait Cpu {
     /// The CPU is at EL2 on its own stack, all interrupts masked. The controls of the guest are in
     /// force, with a stage 2 that the guest may use as it likes. `frame.pstate` came through
     /// [`Pstate::for_entry`](vcpu_regs::Pstate::for_entry) or from this method. `hcr.guest()` has
-    /// `VM`, `AMO` and `RW` set and `TGE` clear, and `E2H` as the CPU has it. `vectors` is what
-    /// [`vectors`](Self::vectors) returns: a host leaves its vectors where they are while a guest is
-    /// loaded, so one read serves many entries.
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords;
+    /// `VM`, `AMO` and `RW` set and `TGE` clear, and `E2H` as the CPU has it. `kept` is what
+    /// [`keep`](Self::keep) would return now, of a guard that the CPU can do: a host leaves its
+    /// vectors and TPIDR_EL1 as they are while a guest is loaded.
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, kept: &Self::Kept) -> ExitWords;
 
     /// Reads the controls in force.
     ///
@@ -258,6 +264,39 @@ pub unsafe trait Cpu {
     ///
     /// As for [`save_fp`](Self::save_fp), and nothing of the host lives in the FP registers.
     unsafe fn load_fp(&self, state: &FpState);
+
+    /// Returns the lengths of vectors that this CPU has. `CPTR_EL2` and `ZCR_EL2` are as before
+    /// then, and of the Z registers the first 128 bits.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and has SVE, in which nothing of the host lives.
+    unsafe fn vector_lengths(&self) -> VectorLengths;
+
+    /// Replaces `ZCR_EL2`, and synchronises: it limits the vectors of EL2, and of what runs under it.
+    /// Returns what was there.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and has SVE, which does not trap there and in which nothing of the host
+    /// lives.
+    unsafe fn replace_zcr(&self, zcr: u64) -> u64;
+
+    /// Takes the guest's SVE registers off the hardware, at the length of EL2's vectors. What of
+    /// `state` is beyond the length stays.
+    ///
+    /// # Safety
+    ///
+    /// The CPU is at EL2, and has SVE, which does not trap there.
+    unsafe fn save_sve(&self, state: &mut SveState);
+
+    /// Puts the guest's SVE registers on the hardware, at the length of EL2's vectors. Q registers
+    /// are replaced as parts of Z registers.
+    ///
+    /// # Safety
+    ///
+    /// As for [`save_sve`](Self::save_sve), and nothing of the host lives in the FP registers.
+    unsafe fn load_sve(&self, state: &SveState);
 
     /// Reads the first breakpoints and watchpoints, `counts` of each.
     ///

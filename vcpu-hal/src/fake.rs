@@ -8,10 +8,11 @@ use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
     At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre, IchReg,
-    IchVtr, IdRegisters, Intid, InvalidateStep, Par, Pstate, SwitchedReg, SwitchedState, Va,
+    IchVtr, IdRegisters, Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState,
+    Va, VectorLengths,
 };
 
-use crate::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
+use crate::{Cause, Cpu, Daif, ExitWords, Guard, HcrSwitch, HostMode};
 
 /// What the guest does between one entry and the exit after it.
 #[derive(Clone, Copy)]
@@ -75,8 +76,17 @@ pub struct ScriptedCpu<'s> {
     pub debug: RefCell<DebugState>,
     /// The FP registers on the hardware.
     pub fp: RefCell<FpState>,
+    /// The SVE registers on the hardware, but for the first 128 bits of Z registers: those are in
+    /// `fp`.
+    pub sve: RefCell<SveState>,
+    /// `ZCR_EL2`.
+    pub zcr_el2: Cell<u64>,
+    /// What vectors there are; none to begin with.
+    pub vector_lengths: VectorLengths,
     /// `HCR_EL2` as it was in the guest, the last time.
     pub hcr_in_guest: Cell<Hcr>,
+    /// How the last exit was guarded.
+    pub guard: Cell<Guard>,
     /// How many steps of invalidations were executed.
     pub invalidations: Cell<u32>,
     /// The arguments of the last call to firmware.
@@ -156,9 +166,6 @@ const ALL_MASKED: u64 = 0x3c0;
 const NOT_MAPPED: Par = Par::from_bits(0b00_0100 << 1 | 1);
 
 impl<'s> ScriptedCpu<'s> {
-    /// Where the host's vectors are: `VBAR_EL2`.
-    pub const VECTORS: u64 = 0x4020_0800;
-
     /// Returns a CPU at EL2, interrupts unmasked, that plays `script`.
     pub fn new(script: &'s [Step<'s>]) -> Self {
         Self {
@@ -178,7 +185,11 @@ impl<'s> ScriptedCpu<'s> {
             switched: RefCell::default(),
             debug: RefCell::default(),
             fp: RefCell::default(),
+            sve: RefCell::default(),
+            zcr_el2: Cell::new(0),
+            vector_lengths: VectorLengths::default(),
             hcr_in_guest: Cell::default(),
+            guard: Cell::default(),
             invalidations: Cell::new(0),
             firmware_call: Cell::new(None),
             firmware: Cell::new(|x| x[0] = u64::MAX),
@@ -187,6 +198,14 @@ impl<'s> ScriptedCpu<'s> {
             ich: RefCell::default(),
             script: Cell::new(script),
         }
+    }
+
+    /// Returns the bytes of a vector of EL2.
+    fn vector_bytes(&self) -> usize {
+        let allowed = (self.zcr_el2.get() as u32 & 0xf) * 128 + 128;
+        let bits = self.vector_lengths.up_to(allowed).longest_bits();
+        assert_ne!(bits, 0, "a CPU that has no vectors");
+        bits as usize / 8
     }
 
     fn check_ich(&self, reg: IchReg) {
@@ -207,6 +226,8 @@ impl<'s> ScriptedCpu<'s> {
 
 // SAFETY: nothing but the values above is touched.
 unsafe impl Cpu for ScriptedCpu<'_> {
+    type Kept = Guard;
+
     fn host_mode(&self) -> HostMode {
         self.mode.get()
     }
@@ -231,8 +252,8 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         62_500_000
     }
 
-    fn vectors(&self) -> u64 {
-        Self::VECTORS
+    fn keep(&self, guard: Guard) -> Guard {
+        guard
     }
 
     fn pstate(&self) -> Pstate {
@@ -256,8 +277,9 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     /// # Panics
     ///
     /// If the script is over, or the caller broke the contract of an entry where this can see it.
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
-        assert_eq!(vectors, Self::VECTORS, "other vectors than the host's");
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, kept: &Guard) -> ExitWords {
+        assert!(!kept.error_barrier || self.ids.has_ras(), "no ESB here");
+        self.guard.set(*kept);
         let (step, rest) = self.script.get().split_first().expect("the script is over");
         self.script.set(rest);
         assert_eq!(
@@ -337,6 +359,30 @@ unsafe impl Cpu for ScriptedCpu<'_> {
 
     unsafe fn load_fp(&self, state: &FpState) {
         self.fp.borrow_mut().clone_from(state);
+        // A write of a Q register makes the rest of the Z register zero.
+        self.sve.borrow_mut().z = [[0; 256]; 32];
+    }
+
+    unsafe fn vector_lengths(&self) -> VectorLengths {
+        self.vector_lengths
+    }
+
+    unsafe fn replace_zcr(&self, zcr: u64) -> u64 {
+        self.zcr_el2.replace(zcr)
+    }
+
+    unsafe fn save_sve(&self, state: &mut SveState) {
+        let mut sve = self.sve.borrow_mut();
+        sve.set_q(&self.fp.borrow().q);
+        copy_vectors(&sve, state, self.vector_bytes());
+    }
+
+    unsafe fn load_sve(&self, state: &SveState) {
+        let mut sve = self.sve.borrow_mut();
+        copy_vectors(state, &mut sve, self.vector_bytes());
+        for (q, z) in self.fp.borrow_mut().q.iter_mut().zip(&sve.z) {
+            *q = z.first_chunk().copied().map_or(0, u128::from_le_bytes);
+        }
     }
 
     unsafe fn save_debug(&self, state: &mut DebugState, _: (u8, u8)) {
@@ -395,6 +441,18 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         );
         *self.ich.borrow_mut().register(reg) = value;
     }
+}
+
+/// Copies as much of the registers as vectors of `bytes` have.
+fn copy_vectors(from: &SveState, to: &mut SveState, bytes: usize) {
+    for (to, from) in to.z.iter_mut().zip(&from.z) {
+        to[..bytes].copy_from_slice(&from[..bytes]);
+    }
+    let (to, from) = (&mut to.predicates, &from.predicates);
+    for (to, from) in to.p.iter_mut().zip(&from.p) {
+        to[..bytes / 8].copy_from_slice(&from[..bytes / 8]);
+    }
+    to.ffr[..bytes / 8].copy_from_slice(&from.ffr[..bytes / 8]);
 }
 
 /// Copies the registers that a guest with `features` has.

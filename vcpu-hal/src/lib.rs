@@ -13,7 +13,9 @@ pub mod irq;
 pub mod percpu;
 mod platform;
 
+mod guard;
 pub use cpu::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
+pub use guard::{BranchHistory, Guard};
 pub use inject::{Inject, Lines};
 pub use irq::FetchIrq;
 pub use percpu::PerCpu;

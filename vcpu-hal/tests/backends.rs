@@ -1,7 +1,7 @@
 //! The backends that ship with the trait, each by itself, and the scripted CPU they are tested on.
 
 use vcpu_hal::{
-    Cause, Cpu, Daif, FetchIrq, HcrSwitch, Inject, Lines, PerCpu,
+    Cause, Cpu, Daif, FetchIrq, Guard, HcrSwitch, Inject, Lines, PerCpu,
     fake::{ScriptedCpu, Step},
     inject::{HcrLine, IntidTooLarge, Pending, Recorder, Recording},
     irq::{GicV2, GicV3, LeavePending},
@@ -187,7 +187,7 @@ fn enter(guest: Hcr, in_force: Hcr, host: Hcr, daif: Option<u64>) {
         cpu.enter(
             &mut GuestFrame::default(),
             HcrSwitch::new(guest, host),
-            ScriptedCpu::VECTORS,
+            &Guard::default(),
         )
     };
     assert_eq!(cpu.steps_left(), 0);
@@ -231,7 +231,7 @@ fn fake_ends_with_its_script() {
     let cpu = ScriptedCpu::new(&[]);
     let hcr = HcrSwitch::new(GOOD, GOOD);
     // SAFETY: values only.
-    unsafe { cpu.enter(&mut GuestFrame::default(), hcr, ScriptedCpu::VECTORS) };
+    unsafe { cpu.enter(&mut GuestFrame::default(), hcr, &Guard::default()) };
 }
 
 #[test]

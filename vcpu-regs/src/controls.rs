@@ -203,6 +203,18 @@ impl Cptr {
         Self::from_bits_retain(if set { rest | bits } else { rest })
     }
 
+    /// Returns the value, in the layout that `e2h` says, under which SVE traps or not. It traps too
+    /// where FP and SIMD do.
+    pub const fn with_sve_trap(self, traps: bool, e2h: bool) -> Self {
+        let (bits, set) = if e2h {
+            (CptrE2h::ZEN.bits(), !traps)
+        } else {
+            (Self::TZ.bits(), traps)
+        };
+        let rest = self.bits() & !bits;
+        Self::from_bits_retain(if set { rest | bits } else { rest })
+    }
+
     /// Returns the register's value in the other layout.
     pub const fn from_e2h(value: CptrE2h) -> Self {
         Self::from_bits_retain(value.bits())

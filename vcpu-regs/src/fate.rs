@@ -26,8 +26,9 @@ pub enum Fate {
     Trapped(&'static [Trap]),
     /// It traps by the first of these that the CPU has, and is answered for the guest.
     Emulated(&'static [Trap]),
-    /// The CPU interface: it traps under virtual interrupts, and the guest has not got it. Under
-    /// pass-through it is the guest's, and the only guest's of this CPU.
+    /// The CPU interface: it traps under virtual interrupts, and the guest has not got it. With list
+    /// registers the virtual interface (`ICH_*`) stands behind it, which a load writes and a put
+    /// reads. Under pass-through it is the guest's, and the only guest's of this CPU.
     Interface(&'static [Trap]),
     /// An EL2 register, which `load` writes, stands behind it: this one.
     Virtualised(&'static str),

@@ -87,6 +87,8 @@ features! {
     s1pie if |ids| field(ids.mmfr3(), 8) != 0;
     /// Permission overlays at stage 1 (FEAT_S1POE).
     s1poe if |ids| field(ids.mmfr3(), 16) != 0;
+    /// Scalable vectors (FEAT_SVE).
+    sve if |ids| field(ids.pfr0(), 32) != 0;
     /// Allocation tags (FEAT_MTE2).
     mte if |ids| ids.has_mte();
 }
@@ -98,6 +100,7 @@ impl Features {
         | Self::bit(Bit::tcr2)
         | Self::bit(Bit::s1pie)
         | Self::bit(Bit::s1poe)
+        | Self::bit(Bit::sve)
         | Self::bit(Bit::mte);
 
     const fn bit(bit: Bit) -> u32 {
@@ -108,6 +111,16 @@ impl Features {
     /// its ID registers say, has them too.
     pub const fn granted(self, shown: Self) -> Self {
         Self(self.0 & (shown.0 | !Self::BY_GRANT))
+    }
+
+    /// Returns them with or without scalable vectors.
+    pub const fn with_sve(self, sve: bool) -> Self {
+        let rest = self.0 & !Self::bit(Bit::sve);
+        Self(if sve {
+            rest | Self::bit(Bit::sve)
+        } else {
+            rest
+        })
     }
 
     /// Returns them without the physical timer.

@@ -39,6 +39,7 @@ named! {
     midr set_midr MIDR_EL1 (0, 0)
     pfr0 set_pfr0 ID_AA64PFR0_EL1 (4, 0)
     pfr1 set_pfr1 ID_AA64PFR1_EL1 (4, 1)
+    zfr0 set_zfr0 ID_AA64ZFR0_EL1 (4, 4)
     dfr0 set_dfr0 ID_AA64DFR0_EL1 (5, 0)
     isar0 set_isar0 ID_AA64ISAR0_EL1 (6, 0)
     isar1 set_isar1 ID_AA64ISAR1_EL1 (6, 1)

@@ -90,6 +90,11 @@ macro_rules! switched_registers {
                 por_el1 POR_EL1 (3, 0, 10, 2, 4) twin (3, 5, 10, 2, 4) reset 0
                 por_el0 POR_EL0 (3, 3, 10, 2, 4) twin none reset 0
             }
+            /// The vector length of EL1 (FEAT_SVE). A VM has it by grant. It moves with the Z registers:
+            /// while these trap, so does it, at EL2 too.
+            group ScalableVectors scalable_vectors sve {
+                zcr_el1 ZCR_EL1 (3, 0, 1, 2, 0) twin (3, 5, 1, 2, 0) reset 0
+            }
             /// Allocation tags (FEAT_MTE2). A VM has them by grant.
             group AllocationTags allocation_tags mte {
                 rgsr_el1 RGSR_EL1 (3, 0, 1, 0, 5) twin none reset 0

@@ -93,6 +93,9 @@ pub struct Test {
     pub args: Vec<String>,
     /// A guest made of these A64 instructions (after an Image header) in place of the default one.
     pub code: Option<Vec<u32>>,
+    /// Takes minutes: run by `cargo xtask test --long` only.
+    #[serde(default)]
+    pub long: bool,
     /// The bytes of a program in place of the default one.
     pub program: Option<Vec<u8>>,
     /// How the run ends.
@@ -174,6 +177,7 @@ impl Test {
             timeout_s: timeout.as_secs(),
             args: Vec::new(),
             code: None,
+            long: false,
             program: None,
             ends: Ending::Ok,
             steps: Vec::new(),

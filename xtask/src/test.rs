@@ -29,6 +29,9 @@ pub struct Args {
     /// Also try every value where CI takes samples: minutes of all cores
     #[arg(long)]
     exhaustive: bool,
+    /// Also run the QEMU tests that take many minutes
+    #[arg(long)]
+    long: bool,
     /// Write the real transcripts into README.md instead of comparing them
     #[arg(long)]
     bless: bool,
@@ -66,7 +69,7 @@ pub fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::find()?;
     let examples = example::all(&workspace)?;
     let mut steps = checks::steps(&workspace);
-    steps.extend(transcripts::steps(&workspace, &examples));
+    steps.extend(transcripts::steps(&workspace, &examples, args.long));
     steps.extend(budget::steps(&workspace, &examples));
     steps.extend(readme::steps(&workspace, &examples, args.bless));
     if args.exhaustive {

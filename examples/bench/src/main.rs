@@ -14,13 +14,16 @@ mod ours;
 mod peer;
 mod virtual_machine;
 
+use core::num::NonZeroU8;
+
 use aarch64_cpu::registers::{MDCR_EL2, ReadWriteable};
 use guest::{CALL, SGI, WORKLOADS, Workload};
 use host::Host;
 use machine::{Error, Machine, layout, println};
 use ours::Ours;
 use peer::Peer;
-use vcpu_core::{El2, Vm};
+use vcpu_core::{El2, Policy, Vm};
+use vcpu_hal::BranchHistory;
 use vcpu_regs::{Ipa, Pa, Vmid};
 use vcpu_stage2::{Attributes, Geometry, IpaBits, LinearMap, Request, Stage2, Table};
 
@@ -50,6 +53,15 @@ impl Guest {
     }
 }
 
+/// A call whose way out does something about branch history.
+const GUARDED: [(&str, BranchHistory); 2] = [
+    (
+        "hvc_bhb_loop_24",
+        BranchHistory::Loop(NonZeroU8::MIN.saturating_add(23)),
+    ),
+    ("hvc_clrbhb", BranchHistory::Instruction),
+];
+
 fn main(mut machine: Machine) -> Result<(), Error> {
     let rounds = machine
         .tree
@@ -73,8 +85,19 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     let host = Host::default();
     for workload in WORKLOADS.iter().filter(|workload| is_wanted(workload.name)) {
         let guest = load(&mut machine, workload, rounds)?;
-        let ticks = ours::run(&mut el2, &vms[0], &guest, &host)?;
+        let ticks = ours::run(&mut el2, &vms[0], &guest, &host, Policy::VIRTUAL)?;
         report("ours", workload.name, rounds, ticks, workload.loop_cost);
+    }
+    for (name, branch_history) in GUARDED {
+        if is_wanted(name) {
+            let guest = load(&mut machine, &CALL, rounds)?;
+            let policy = Policy {
+                branch_history,
+                ..Policy::VIRTUAL
+            };
+            let ticks = ours::run(&mut el2, &vms[0], &guest, &host, policy)?;
+            report("ours", name, rounds, ticks, CALL.loop_cost);
+        }
     }
     if is_wanted(SWITCH) {
         let guest = load(&mut machine, &CALL, rounds)?;

@@ -2,7 +2,7 @@
 
 use machine::Error;
 use vcpu_asm::El2Cpu;
-use vcpu_core::{El2, Exit, Registers, Vcpu, VcpuConfig, Vm};
+use vcpu_core::{El2, Exit, Policy, Registers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{Platform, inject::HcrLine, irq::GicV3, percpu::MpidrTable};
 use vcpu_regs::{Gpr, SysReg};
 
@@ -57,9 +57,10 @@ pub fn run(
     vm: &Vm,
     guest: &Guest,
     host: &Host,
+    policy: Policy,
 ) -> Result<u64, Error> {
     let platform = el2.host();
-    let mut vcpu = new_vcpu(guest);
+    let mut vcpu = new_vcpu(guest, policy);
     let mut live = vcpu.load(el2, vm)?;
     loop {
         match live.run() {
@@ -102,7 +103,7 @@ pub fn switch(
     guest: &Guest,
     host: &Host,
 ) -> Result<u64, Error> {
-    let mut vcpus = [new_vcpu(guest), new_vcpu(guest)];
+    let mut vcpus = [0, 1].map(|_| new_vcpu(guest, Policy::VIRTUAL));
     let mut turns = el2.take_turns();
     loop {
         for (vcpu, vm) in vcpus.iter_mut().zip(vms) {
@@ -121,8 +122,11 @@ pub fn switch(
     }
 }
 
-fn new_vcpu(guest: &Guest) -> Vcpu<Ours> {
-    let mut vcpu = Vcpu::new(&VcpuConfig::default());
+fn new_vcpu(guest: &Guest, policy: Policy) -> Vcpu<Ours> {
+    let mut vcpu = Vcpu::new(&VcpuConfig {
+        policy,
+        ..VcpuConfig::default()
+    });
     vcpu.set_pc(guest.entry);
     set_operands(&mut vcpu, guest);
     vcpu

@@ -32,12 +32,14 @@ guest_code! {
     "str w0, [x1]",
     "msr daifclr, #7", // A, I and F
     "b .",
+    "hvc #1",
 }
 
 const UNDEFINED: u64 = 0;
 const LOAD: u64 = 4;
 const STORE: u64 = 8;
 const UNMASK: u64 = 12;
+const CALL: u64 = 20;
 
 /// Addresses that nothing of the machine answers; stage 2 maps the first page and not the second.
 const NOBODY: u64 = 0x0b00_0000;
@@ -203,6 +205,9 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     )?;
     serror(&mut live, code, features)?;
     interrupt(&mut live, code)?;
+    if features.ras() {
+        deferred(&mut live, code)?;
+    }
     println!("all as the CPU takes them");
     Ok(())
 }
@@ -232,6 +237,33 @@ fn serror<C: Cpu>(live: &mut Guest<'_, '_, C>, code: u64, features: Features) ->
         return Err(Error::Guest("a virtual SError differs"));
     }
     println!("SError: {:#x}", taken.esr);
+    Ok(())
+}
+
+/// An error that the barrier at an exit finds ends the run instead of the exit, which comes after.
+///
+/// QEMU has no errors to find: DISR_EL1 is written, as the barrier would.
+fn deferred<C: Cpu>(live: &mut Guest<'_, '_, C>, code: u64) -> Result<(), Error> {
+    let found: u64 = 1 << 31 | 1 << 24 | 0x4321;
+    for (instruction, past) in [(LOAD, 0), (CALL, 4)] {
+        start(live, code + instruction, HOLE, 0x3c5, 0);
+        // SAFETY: DISR_EL1, at EL2 on a CPU with FEAT_RAS: a record, nothing more.
+        unsafe { core::arch::asm!("msr S3_0_C12_C1_1, {}", in(reg) found) };
+        let first = live.run();
+        let at = live.pc();
+        let second = live.run();
+        let fits = match (first, second) {
+            (Exit::SError(serror), Exit::Mmio(_) | Exit::Hypercall(_)) => {
+                serror.encode().0 == 0x2f << 26 | 1 << 25 | found & 0x1ff_ffff
+            }
+            _ => false,
+        };
+        if !fits || at != code + instruction || live.pc() != at + past {
+            println!("DIFFERS: PC {at:#x}, then {:#x}", live.pc());
+            return Err(Error::Guest("an error was not told, or lost an exit"));
+        }
+    }
+    println!("outstanding error: told, and the exit came after it");
     Ok(())
 }
 

@@ -2,14 +2,15 @@
 
 use core::mem;
 
-use machine::{Error, GuestRam, SingleCpu};
+use machine::{Error, GuestRam};
 use vcpu_asm::El2Cpu;
 use vcpu_core::{El2, Exit, Fp, Live, Vcpu, VcpuConfig, Vm};
-use vcpu_hal::Cpu;
-use vcpu_regs::{Features, FpState, Gpr, SwitchedReg, SwitchedState, SysReg};
+use vcpu_hal::{Inject, Platform, irq::LeavePending, percpu::MpidrTable};
+use vcpu_regs::{Features, Gpr, SwitchedReg, SwitchedState, SysReg};
 
 use crate::{
     code::{self, DONE, EXCEPTION, STATE_WORDS, UNDEFINED, Word, Writer},
+    left_out::{LeftOut, Stale},
     timer::Timer,
 };
 
@@ -31,9 +32,43 @@ const EXITS: usize = 16;
 /// More registers than one CPU lets a guest read.
 const MOST: usize = 2048;
 
+/// A host with one CPU, that acknowledges no interrupt.
+pub struct OneCpu<I> {
+    inject: I,
+    affinity: MpidrTable<'static>,
+}
+
+impl<I> OneCpu<I> {
+    /// Returns the host of QEMU's first CPU.
+    pub const fn new(inject: I) -> Self {
+        // SAFETY: this program runs guests on QEMU's first CPU, affinity 0, alone.
+        let affinity = unsafe { MpidrTable::new(&[0]) };
+        Self { inject, affinity }
+    }
+}
+
+impl<I: Inject> Platform for OneCpu<I> {
+    type Inject = I;
+    type FetchIrq = LeavePending;
+    type PerCpu = MpidrTable<'static>;
+
+    fn inject(&self) -> &I {
+        &self.inject
+    }
+
+    fn fetch_irq(&self) -> &LeavePending {
+        &LeavePending
+    }
+
+    fn per_cpu(&self) -> &MpidrTable<'static> {
+        &self.affinity
+    }
+}
+
 /// This CPU, with the host of this program.
-pub type ThisCpu = El2<'static, SingleCpu, El2Cpu>;
-type Loaded<'a> = Live<'a, 'static, SingleCpu, El2Cpu>;
+pub type ThisCpu<I> = El2<'static, OneCpu<I>, El2Cpu>;
+/// A guest of it that is loaded.
+pub type Loaded<'a, I> = Live<'a, 'static, OneCpu<I>, El2Cpu>;
 
 /// What became of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,15 +88,6 @@ pub enum Reader {
     Full,
     /// Those that were there when all were.
     Short,
-}
-
-/// What the host leaves out of a load, as a table without the row would.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeftOut {
-    /// A row of the table.
-    Row(SwitchedReg),
-    /// The FP registers.
-    Fp,
 }
 
 /// A guest that writes, and one that reads, in turns on one CPU.
@@ -101,7 +127,7 @@ impl<'m> Guests<'m> {
     }
 
     /// What of this CPU's features is switched for the guests.
-    pub fn granted(&self, el2: &ThisCpu) -> Features {
+    pub fn granted<I: Inject>(&self, el2: &ThisCpu<I>) -> Features {
         el2.ids().features().granted(self.reader.ids().features())
     }
 
@@ -150,9 +176,9 @@ impl<'m> Guests<'m> {
     }
 
     /// Has a new vCPU read everything; `left_out` is what the load before it leaves as it is.
-    pub fn read(
+    pub fn read<I: Inject>(
         &mut self,
-        el2: &mut ThisCpu,
+        el2: &mut ThisCpu<I>,
         reader: Reader,
         left_out: Option<LeftOut>,
     ) -> Result<(), Error> {
@@ -182,12 +208,12 @@ impl<'m> Guests<'m> {
     }
 
     /// Has a new vCPU do `instruction` with `value` in x0, after `prepare`.
-    pub fn write(
+    pub fn write<I: Inject>(
         &mut self,
-        el2: &mut ThisCpu,
+        el2: &mut ThisCpu<I>,
         instruction: u32,
         value: u64,
-        prepare: impl FnOnce(&mut Vcpu<SingleCpu>),
+        prepare: impl FnOnce(&mut Vcpu<OneCpu<I>>),
     ) -> Result<Outcome, Error> {
         let a = self.ram.start();
         write_code(self.ram, instruction)?;
@@ -199,9 +225,9 @@ impl<'m> Guests<'m> {
 
     /// Has a new vCPU write `value` to one of `targets` after another, until one takes effect; returns
     /// which, and whether it was written then.
-    pub fn write_next(
+    pub fn write_next<I: Inject>(
         &mut self,
-        el2: &mut ThisCpu,
+        el2: &mut ThisCpu<I>,
         value: u64,
         targets: &mut impl Iterator<Item = SysReg>,
     ) -> Result<Option<(SysReg, Outcome)>, Error> {
@@ -225,7 +251,11 @@ impl<'m> Guests<'m> {
     }
 
     /// Has a new vCPU fill its FP registers with `value`.
-    pub fn write_fp(&mut self, el2: &mut ThisCpu, value: u64) -> Result<Outcome, Error> {
+    pub fn write_fp<I: Inject>(
+        &mut self,
+        el2: &mut ThisCpu<I>,
+        value: u64,
+    ) -> Result<Outcome, Error> {
         let a = self.ram.start();
         code::write_fp_filler(self.ram, a + CODE)?;
         let mut vcpu = new_vcpu(&self.config, a, CODE);
@@ -233,10 +263,10 @@ impl<'m> Guests<'m> {
         self.run_writer(el2, &mut vcpu)
     }
 
-    fn run_writer(
+    fn run_writer<I: Inject>(
         &mut self,
-        el2: &mut ThisCpu,
-        vcpu: &mut Vcpu<SingleCpu>,
+        el2: &mut ThisCpu<I>,
+        vcpu: &mut Vcpu<OneCpu<I>>,
     ) -> Result<Outcome, Error> {
         let entry = vcpu.pc();
         let mut live = vcpu.load(el2, &self.writer)?;
@@ -322,7 +352,7 @@ fn write_code(ram: &mut GuestRam, instruction: u32) -> Result<(), Error> {
 }
 
 /// A vCPU after reset, with the vectors and the code of the guest whose RAM starts at `ram`.
-fn new_vcpu(config: &VcpuConfig, ram: u64, code: u64) -> Vcpu<SingleCpu> {
+fn new_vcpu<I: Inject>(config: &VcpuConfig, ram: u64, code: u64) -> Vcpu<OneCpu<I>> {
     let mut vcpu = Vcpu::new(config);
     vcpu.set_pc(ram + code);
     vcpu.set_sysreg(SwitchedReg::VBAR_EL1, ram + VECTORS);
@@ -331,7 +361,7 @@ fn new_vcpu(config: &VcpuConfig, ram: u64, code: u64) -> Vcpu<SingleCpu> {
 }
 
 /// Runs the writing guest until its code is over, or cannot be.
-fn run_writer(live: &mut Loaded<'_>, entry: u64, timer: &Timer) -> Outcome {
+fn run_writer<I: Inject>(live: &mut Loaded<'_, I>, entry: u64, timer: &Timer) -> Outcome {
     /// The class of an undefined instruction, of ESR_EL1.
     const UNKNOWN: u64 = 0;
     let mut is_late = false;
@@ -347,49 +377,11 @@ fn run_writer(live: &mut Loaded<'_>, entry: u64, timer: &Timer) -> Outcome {
                 };
             }
             // The timer may have come before the guest could begin, or be done.
-            Exit::Irq(()) if live.pc() == entry => timer.start(),
-            Exit::Irq(()) if !mem::replace(&mut is_late, true) => timer.start(),
-            Exit::Irq(()) => return Outcome::Wedged,
+            Exit::Irq(_) if live.pc() == entry => timer.start(),
+            Exit::Irq(_) if !mem::replace(&mut is_late, true) => timer.start(),
+            Exit::Irq(_) => return Outcome::Wedged,
             exit => live.reflect(exit),
         }
     }
     Outcome::Wedged
-}
-
-/// What the hardware holds before a load, and after it where it is left out.
-#[derive(Default)]
-struct Stale {
-    row: Option<(SwitchedReg, u64)>,
-    fp: Option<FpState>,
-}
-
-impl Stale {
-    fn take(el2: &ThisCpu, left_out: Option<LeftOut>) -> Self {
-        let mut stale = Self::default();
-        match left_out {
-            None => {}
-            Some(LeftOut::Row(reg)) => {
-                // SAFETY: at EL2, as an `El2` proves; the caller leaves out what the CPU has.
-                let value = unsafe { el2.cpu().read_switched(reg) };
-                stale.row = Some((reg, value));
-            }
-            Some(LeftOut::Fp) => {
-                let fp = stale.fp.insert(FpState::default());
-                // SAFETY: at EL2, where FP does not trap: neither the boot code nor guests that
-                // have FP from their load set CPTR_EL2 so.
-                unsafe { el2.cpu().save_fp(fp) };
-            }
-        }
-        stale
-    }
-
-    fn put_back(self, live: &mut Loaded<'_>) {
-        if let Some((reg, value)) = self.row {
-            live.set_sysreg(reg, value);
-        }
-        if let Some(fp) = self.fp {
-            // SAFETY: at EL2, and FP does not trap, as in `take`; nothing of the host lives there.
-            unsafe { live.cpu().load_fp(&fp) };
-        }
-    }
 }

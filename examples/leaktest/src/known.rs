@@ -45,22 +45,45 @@ pub fn in_host(reg: SysReg) -> Option<&'static str> {
         CCSIDR_EL1 | CCSIDR2_EL1 => Some("CSSELR_EL1, of the last guest, selects it"),
         NZCV => Some("flags come and go"),
         FPCR | FPSR => Some("a host does without FP; it is of the last guest"),
+        _ if is_interface(reg) => Some("each load of a guest with an interface writes it"),
         _ if is_guests(reg) => Some("it is of the last guest, and switched"),
-        _ => in_guest(reg),
+        _ => plain(reg).into_iter().find_map(in_guest),
     }
+}
+
+/// Returns whether it is of the virtual CPU interface, which ICH_HCR_EL2 turns off with each put and
+/// no guest without list registers reaches: ICH_VMCR_EL2 and ICH_ELRSR_EL2; ICH_AP0R<n>_EL2,
+/// ICH_AP1R<n>_EL2 and ICH_LR<n>_EL2.
+fn is_interface(reg: SysReg) -> bool {
+    let is_numbered = match (reg.op0(), reg.op1(), reg.crn(), reg.crm()) {
+        (3, 4, 12, 8 | 9) => reg.op2() < 4,
+        (3, 4, 12, 12 | 13) => true,
+        _ => false,
+    };
+    is_numbered
+        || [5, 7]
+            .map(|op2| SysReg::new(3, 4, 12, 11, op2))
+            .contains(&reg)
 }
 
 /// Returns whether it belongs to whatever guest is loaded: all that is switched, but for
 /// MDSCR_EL1, which acts at EL2 too.
 fn is_guests(reg: SysReg) -> bool {
-    // QEMU has `_EL12` and `_EL02`, other names of the same, without E2H too.
-    let plain = |op1| match reg.op1() {
-        5 => SysReg::new(reg.op0(), op1, reg.crn(), reg.crm(), reg.op2()),
-        _ => reg,
+    let is = |plain| {
+        let mut switched = SwitchedReg::ALL.iter();
+        switched.any(|&row| row.sysreg() == plain && row != SwitchedReg::MDSCR_EL1)
     };
-    let is = |reg| [plain(0), plain(3)].contains(&reg);
-    let mut switched = SwitchedReg::ALL.iter();
-    switched.any(|&row| is(row.sysreg()) && row != SwitchedReg::MDSCR_EL1)
+    plain(reg).into_iter().any(is)
+}
+
+/// Returns what `_EL12` and `_EL02` may be other names of, which QEMU has without E2H too; for any
+/// other register, itself.
+fn plain(reg: SysReg) -> [SysReg; 2] {
+    let with = |op1| SysReg::new(reg.op0(), op1, reg.crn(), reg.crm(), reg.op2());
+    match reg.op1() {
+        5 => [with(0), with(3)],
+        _ => [reg; 2],
+    }
 }
 
 /// Returns why a row of the table would not be missed here, if so.

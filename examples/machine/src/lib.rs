@@ -41,6 +41,7 @@ pub mod layout;
 pub mod log;
 mod power;
 mod ram;
+mod random;
 mod timer;
 mod tree;
 mod vhe;
@@ -54,6 +55,7 @@ pub use guest_tree::{GuestTree, TreeError};
 pub use host::SingleCpu;
 pub use power::{power_off, restart};
 pub use ram::{GuestRam, NotInRam};
+pub use random::Random;
 pub use tree::{GuestImage, HostTree};
 
 #[doc(hidden)]

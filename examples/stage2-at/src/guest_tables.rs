@@ -2,7 +2,7 @@
 
 use core::ops::Range;
 
-use machine::{Error, Frames, GuestRam, println};
+use machine::{Error, Frames, GuestRam, Random, println};
 use vcpu_asm::El2Cpu;
 use vcpu_regs::{
     At, Granule, GranuleSupport, Invalidate, Ipa, MemoryModel, Pa, Translated, Va, Vmid,
@@ -11,10 +11,7 @@ use vcpu_stage2::{
     Attributes, Geometry, GuestWalk, LinearMap, Request, Stage1, Stage1Fault, Table, Walk,
 };
 
-use crate::{
-    oracle::{ACCESSES, Oracle, needs},
-    random::Random,
-};
+use crate::oracle::{ACCESSES, Oracle, needs};
 
 /// Tables of a guest, filled as if at any level.
 const TABLES: u64 = 6;

@@ -9,11 +9,9 @@
 
 mod guest_tables;
 mod oracle;
-mod random;
 
-use machine::{Error, Frames, Machine, SingleCpu, println};
+use machine::{Error, Frames, Machine, Random, SingleCpu, println};
 use oracle::{ACCESSES, Oracle, needs};
-use random::Random;
 use vcpu_asm::El2Cpu;
 use vcpu_core::El2;
 use vcpu_regs::{At, Granule, GranuleSupport, Ipa, MemoryModel, Pa, Translated, Vmid};

@@ -5,7 +5,7 @@ use aarch64_cpu::{
     registers::{HCR_EL2, Readable, SCTLR_EL1, VTCR_EL2, VTTBR_EL2, Writeable},
 };
 use vcpu_asm::El2Cpu;
-use vcpu_hal::{Cpu as _, HcrSwitch};
+use vcpu_hal::{Cpu as _, Guard, HcrSwitch};
 use vcpu_regs::{GuestFrame, Hcr, Invalidate, MemoryModel, Pstate};
 use vcpu_stage2::Stage2;
 
@@ -123,7 +123,10 @@ impl Rig {
         // SAFETY: at EL2, interrupts masked since `main`; `load` put a stage 2 in force whose
         // memory is the guest's; EL0t and EL1h can be entered; `new` made `hcr` as it must be; the
         // vectors are the host's.
-        let words = unsafe { self.cpu.enter(&mut frame, self.hcr, self.cpu.vectors()) };
+        let words = unsafe {
+            self.cpu
+                .enter(&mut frame, self.hcr, &self.cpu.keep(Guard::default()))
+        };
         match words.esr.class() {
             0x01 => Outcome::Done(frame.x[0] as u32),
             0x20 | 0x24 => Outcome::Refused((words.esr.iss() & 0x3f) as u8),

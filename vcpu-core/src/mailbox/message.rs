@@ -5,6 +5,7 @@ use vcpu_regs::Intid;
 
 /// Something about one interrupt of a vCPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Message {
     /// It is pending.
     Inject(VirtualInterrupt),

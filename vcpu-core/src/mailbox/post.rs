@@ -29,6 +29,7 @@ const PRIVATE: u32 = 32;
 
 /// What whoever posted is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[must_use = "the vCPU may be waiting"]
 pub enum Delivery {
     /// Nothing: whoever posted before sees to it.

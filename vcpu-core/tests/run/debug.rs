@@ -1,7 +1,7 @@
 //! A guest's breakpoints: always emulated, on the hardware only while enabled.
 
 use vcpu_hal::fake::Step;
-use vcpu_regs::{DebugState, Gpr, Mdcr, SwitchedReg, SysReg};
+use vcpu_regs::{DebugState, Gpr, Hcr, Mdcr, SwitchedReg, SysReg};
 
 use vcpu_core::{El2, Vm};
 use vcpu_hal::{inject::HcrLine, irq::LeavePending};
@@ -106,6 +106,49 @@ fn guest_that_debugs_is_loaded_with_its_breakpoints() {
     let _live = vcpu.load(&mut el2, &vm).unwrap();
     assert!(watched.take().contains(&Event::LoadDebug));
     assert_eq!(cpu.debug.borrow().wcr[0], 0x1f);
+}
+
+/// KDE of a guest would let its breakpoints fire at EL2, where HCR_EL2.TGE takes debug exceptions.
+#[test]
+fn kernel_breakpoints_stay_out_of_a_host_that_takes_debug_exceptions() {
+    const TGE: u64 = 1 << 27;
+    const E2H: u64 = 1 << 34;
+    let all = MDE | 1 << 13 | 1; // KDE, SS
+    for (bits, kept) in [(0, all), (E2H, all), (E2H | TGE, MDE | 1)] {
+        let mut guest = Guest::default();
+        guest.host.hcr = Hcr::from_bits_retain(guest.host.hcr.bits() | bits);
+        let script = [
+            Step::synchronous(msr(MDSCR, 3)),
+            Step::synchronous(mrs(MDSCR, 4)),
+        ];
+        // As the guest writes it, once unarmed and once armed.
+        guest.play(&[script, script].concat(), |live, watched| {
+            for _ in 0..2 {
+                live.set_reg(Gpr::X3, all);
+                for _ in 0..2 {
+                    let exit = live.run();
+                    live.reflect(exit);
+                }
+                assert_eq!(live.reg(Gpr::X4), kept);
+                let held = watched.cpu.switched.borrow().get(SwitchedReg::MDSCR_EL1);
+                assert_eq!(held, kept, "{bits:#x}");
+            }
+        });
+        // As it comes from elsewhere.
+        let cpu = guest.cpu(&[]);
+        let log = Default::default();
+        let watched = Watched {
+            cpu: &cpu,
+            log: &log,
+        };
+        let host = Plain::new(HcrLine, LeavePending);
+        let mut el2 = El2::enable_on(watched, &host).unwrap();
+        let vm = Vm::new(&el2, stage2(1));
+        let mut vcpu = guest.vcpu();
+        vcpu.set_sysreg(SwitchedReg::MDSCR_EL1, all);
+        let _live = vcpu.load(&mut el2, &vm).unwrap();
+        assert_eq!(cpu.switched.borrow().get(SwitchedReg::MDSCR_EL1), kept);
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The fates of registers, held against what makes them true: the controls in force, the ID
 //! registers shown, and what becomes of a trapped access.
 
-use vcpu_core::{Exit, Extensions, Interrupts, Policy, Timers, guest_ids};
+use vcpu_core::{Exit, Extensions, Fp, Interrupts, Policy, Timers, guest_ids};
 use vcpu_hal::{fake::Step, inject::ListRegisters, irq::LeavePending};
 use vcpu_regs::{
     Controls, Fate, FateRow, Features, Gpr, Hcr, IdRegisters, SwitchedReg, SysReg, Trap,
@@ -11,7 +11,9 @@ use crate::rig::*;
 
 /// A CPU with every feature, whose debug registers are 16 of each.
 fn everything() -> IdRegisters {
-    IdRegisters::read_with(|_| u64::MAX)
+    let mut ids = IdRegisters::read_with(|_| u64::MAX);
+    ids.set_pfr0(ids.pfr0() & !(0xff << 16) | 0x11 << 16); // FP, AdvSIMD: all ones is none
+    ids
 }
 
 /// The same without fine-grained traps and HCRX_EL2, nor what Arm gives only together with them.
@@ -45,6 +47,29 @@ fn everything_of_8_8() -> IdRegisters {
     ids
 }
 
+/// CPUs with one feature each and what it implies, and one with none.
+fn one_feature_each() -> Vec<IdRegisters> {
+    let with = |ids: &mut IdRegisters, crm, op2, bits: u64| {
+        let reg = SysReg::new(3, 0, 0, crm, op2);
+        ids.set(reg, ids.get(reg).unwrap() | bits);
+    };
+    let base = ids(&[(4, 0, 0, 1), (4, 0, 4, 1), (7, 0, 0, 2)]);
+    let features = SysReg::fates().filter_map(|row| row.feature);
+    let each = features.map(|feature| {
+        let mut ids = base.clone();
+        let (crm, op2) = feature.id;
+        with(&mut ids, crm, op2, u64::from(feature.least) << feature.lo);
+        if feature.implies_traps {
+            with(&mut ids, 7, 0, 2 << 56); // FEAT_FGT2
+            with(&mut ids, 7, 1, 1 << 40); // FEAT_HCX
+        }
+        ids
+    });
+    let mut all: Vec<_> = [base.clone()].into_iter().chain(each).collect();
+    all.dedup();
+    all
+}
+
 /// Each CPU and host under which each policy is tried, with the controls in the guest.
 fn for_each_setting(
     extensions: Extensions,
@@ -53,14 +78,21 @@ fn for_each_setting(
     let e2h = Hcr::from_bits_retain(host_controls().hcr.bits() | 1 << 34);
     let kinds = [host_controls().hcr, e2h];
     let mut tried = 0;
-    for ids in [
+    let mut cpus = one_feature_each();
+    assert!(cpus.len() > 25, "{} CPUs", cpus.len());
+    cpus.extend([
         everything(),
         everything_of_8_8(),
         everything_of_8_5(),
         some_ids(),
-    ] {
+    ]);
+    for ids in &cpus {
         for hcr in kinds {
-            for policy in [Policy::default(), Policy::PASS_THROUGH] {
+            let eager = Policy {
+                fp: Fp::Eager,
+                ..Policy::PASS_THROUGH
+            };
+            for policy in [Policy::default(), eager] {
                 // The host's own words grant all that they can.
                 let host = Controls {
                     hcr,
@@ -92,13 +124,13 @@ fn for_each_setting(
                         Event::Enter(controls) => Some(controls),
                         _ => None,
                     });
-                    check(&ids, policy, &entered.unwrap());
+                    check(ids, policy, &entered.unwrap());
                     tried += 1;
                 });
             }
         }
     }
-    assert_eq!(tried, 16);
+    assert_eq!(tried, 4 * cpus.len());
 }
 
 /// Returns the traps of a row, where the policy keeps the register from the guest.
@@ -136,7 +168,7 @@ fn what_is_trapped_traps() {
 /// What stays away from a register that a VM has not been granted, and what grants it.
 const BY_GRANT: &[(&[SwitchedReg], Extensions, &[Trap])] = {
     use SwitchedReg::*;
-    use vcpu_regs::Hcrx;
+    use vcpu_regs::{Cptr, CptrE2h, Hcrx};
     &[
         (
             &[SCXTNUM_EL0, SCXTNUM_EL1],
@@ -163,6 +195,11 @@ const BY_GRANT: &[(&[SwitchedReg], Extensions, &[Trap])] = {
             Extensions::ALLOCATION_TAGS,
             &[Trap::HcrClear(Hcr::ATA)],
         ),
+        (
+            &[ZCR_EL1],
+            Extensions::SVE,
+            &[Trap::CptrEnable(Cptr::TZ, CptrE2h::ZEN)],
+        ),
     ]
 };
 
@@ -171,7 +208,7 @@ const BY_GRANT: &[(&[SwitchedReg], Extensions, &[Trap])] = {
 fn what_is_granted_is_switched_and_the_rest_traps() {
     for (regs, one, traps) in BY_GRANT {
         for extensions in [Extensions::empty(), *one, Extensions::all()] {
-            for_each_setting(extensions, |ids, _, controls| {
+            for_each_setting(extensions, |ids, policy, controls| {
                 let has = |features: Features| regs.iter().all(|reg| reg.exists(features));
                 if !has(ids.features()) {
                     return;
@@ -181,9 +218,11 @@ fn what_is_granted_is_switched_and_the_rest_traps() {
                 assert_eq!(has(shown.features()), is_granted, "{regs:?}");
                 let switched = ids.features().granted(shown.features());
                 assert_eq!(has(switched), is_granted, "{regs:?}");
+                // A lazy guest gets it with its first use.
+                let is_open = is_granted && (*one != Extensions::SVE || policy.fp == Fp::Eager);
                 for trap in *traps {
                     assert!(trap.exists(ids.features()), "{regs:?}: {trap:?}");
-                    assert_eq!(trap.is_in_force(controls), !is_granted, "{trap:?}");
+                    assert_eq!(trap.is_in_force(controls), !is_open, "{trap:?}");
                 }
             });
         }
@@ -207,8 +246,10 @@ fn sme_threads_are_switched_where_nothing_traps_them() {
     let traps = [Trap::Hfg(1 << 55), Trap::Hfg(1 << 54)];
     for_each_setting(Extensions::all(), |ids, _, controls| {
         for (reg, trap) in regs.into_iter().zip(traps) {
+            let has_sme = ids.pfr1() >> 24 & 0xf != 0;
             let is_trapped = trap.exists(ids.features()) && trap.is_in_force(controls);
-            assert_ne!(reg.exists(ids.features()), is_trapped, "{reg:?}");
+            let is_switched = reg.exists(ids.features());
+            assert_eq!(is_switched, has_sme && !is_trapped, "{reg:?}");
         }
     });
 }

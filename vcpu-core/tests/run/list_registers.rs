@@ -169,6 +169,22 @@ fn maintenance_is_done_before_the_interrupt_is_fetched() {
     });
 }
 
+/// The guest ended a level and left by another exit: the host's own handler met the interrupt.
+#[test]
+fn maintenance_outside_of_a_run_is_done_on_demand() {
+    let script = [Step::synchronous(WFI)];
+    Guest::default().play_on(&host(), &script, |live, watched| {
+        live.inject_irq(UART).unwrap();
+        set_list(watched, 0, |list| list.with_pending(false));
+        watched.cpu.ich.borrow_mut().misr = IchMisr::EOI.bits();
+        let _ = live.run();
+        assert_eq!(live.next_ended_irq(), None);
+        live.maintain_irqs();
+        assert_eq!(list(watched, 0), ListRegister::EMPTY);
+        assert_eq!(live.next_ended_irq(), Some(Intid(33)));
+    });
+}
+
 #[test]
 fn level_that_fell_leaves_its_list_register() {
     Guest::default().play_on(&host(), &[], |live, watched| {

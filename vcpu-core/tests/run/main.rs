@@ -26,6 +26,7 @@ mod residency;
 mod served;
 mod settle;
 mod snapshot;
+mod sve;
 mod system;
 mod timers;
 mod translations;

@@ -118,6 +118,7 @@ fn what_is_not_granted_does_not_move() {
         "PIR_EL1",
         "POR_EL1",
         "POR_EL0",
+        "ZCR_EL1",
         "RGSR_EL1",
         "GCR_EL1",
         "TFSR_EL1",

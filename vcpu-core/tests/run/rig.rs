@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use vcpu_core::{El2, Extensions, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
-    Cpu, Daif, ExitWords, FetchIrq, HcrSwitch, HostMode, Inject, Platform,
+    Cpu, Daif, ExitWords, FetchIrq, Guard, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
     inject::HcrLine,
     irq::LeavePending,
@@ -12,8 +12,8 @@ use vcpu_hal::{
 };
 use vcpu_regs::{
     At, Cnthctl, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg,
-    IdRegisters, Intid, InvalidateStep, Mdcr, Pa, Par, Pstate, SwitchedReg, SwitchedState, SysReg,
-    Va, Vmid,
+    IdRegisters, Intid, InvalidateStep, Mdcr, Pa, Par, Pstate, SveState, SwitchedReg,
+    SwitchedState, SysReg, Va, VectorLengths, Vmid,
 };
 use vcpu_stage2::{Geometry, Options, Request, Stage2};
 
@@ -30,6 +30,9 @@ pub enum Event {
     LoadFp,
     LoadDebug,
     SaveFp,
+    LoadSve,
+    SaveSve,
+    Zcr(u64),
     Write(SwitchedReg, u64),
     Invalidate(InvalidateStep),
     Acknowledge,
@@ -56,10 +59,10 @@ impl Watched<'_> {
 
     /// A guest may have less than the CPU.
     fn check_granted(&self, features: Features) {
-        let all = self.cpu.ids.features();
         for &reg in SwitchedReg::ALL {
-            let granted = reg.exists(features);
-            assert!(!granted || reg.exists(all), "{reg:?} is undefined");
+            if reg.exists(features) {
+                self.check_register(reg);
+            }
         }
     }
 
@@ -70,6 +73,24 @@ impl Watched<'_> {
             false => controls.cptr.contains(Cptr::TFP),
         };
         assert!(!traps, "FP traps");
+    }
+
+    fn check_sve(&self) {
+        assert!(self.cpu.ids.features().sve(), "there is no SVE");
+        let controls = self.cpu.controls.get();
+        let traps = match controls.hcr.contains(Hcr::E2H) {
+            true => controls.cptr.bits() >> 16 & 3 != 3, // ZEN
+            false => controls.cptr.contains(Cptr::TZ),
+        };
+        assert!(!traps, "SVE traps");
+        self.check_fp();
+    }
+
+    fn check_register(&self, reg: SwitchedReg) {
+        assert!(reg.exists(self.cpu.ids.features()), "{reg:?} is undefined");
+        if reg == SwitchedReg::ZCR_EL1 {
+            self.check_sve();
+        }
     }
 
     fn check_debug(&self, counts: (u8, u8)) {
@@ -86,6 +107,8 @@ impl Watched<'_> {
 
 // SAFETY: the scripted CPU does it all, and touches nothing but its own values.
 unsafe impl Cpu for Watched<'_> {
+    type Kept = Guard;
+
     fn host_mode(&self) -> HostMode {
         self.cpu.host_mode()
     }
@@ -104,8 +127,8 @@ unsafe impl Cpu for Watched<'_> {
     fn counter_freq_hz(&self) -> u64 {
         self.cpu.counter_freq_hz()
     }
-    fn vectors(&self) -> u64 {
-        self.cpu.vectors()
+    fn keep(&self, guard: Guard) -> Guard {
+        self.cpu.keep(guard)
     }
 
     fn pstate(&self) -> Pstate {
@@ -124,7 +147,7 @@ unsafe impl Cpu for Watched<'_> {
         self.log(Event::Unmask(daif.0));
         self.cpu.restore_interrupts(daif);
     }
-    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, vectors: u64) -> ExitWords {
+    unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, kept: &Guard) -> ExitWords {
         let has_a32 = self.cpu.ids.has_a32_el0();
         assert!(
             leads_below_el2(frame.pstate, has_a32),
@@ -136,7 +159,7 @@ unsafe impl Cpu for Watched<'_> {
             ..self.cpu.controls.get()
         }));
         // SAFETY: values only.
-        unsafe { self.cpu.enter(frame, hcr, vectors) }
+        unsafe { self.cpu.enter(frame, hcr, kept) }
     }
     unsafe fn controls(&self, features: Features) -> Controls {
         self.check(features);
@@ -191,6 +214,29 @@ unsafe impl Cpu for Watched<'_> {
         // SAFETY: values only.
         unsafe { self.cpu.load_fp(state) }
     }
+    unsafe fn vector_lengths(&self) -> VectorLengths {
+        assert!(self.cpu.ids.features().sve(), "there is no SVE");
+        // SAFETY: values only.
+        unsafe { self.cpu.vector_lengths() }
+    }
+    unsafe fn replace_zcr(&self, zcr: u64) -> u64 {
+        self.check_sve();
+        self.log(Event::Zcr(zcr));
+        // SAFETY: values only.
+        unsafe { self.cpu.replace_zcr(zcr) }
+    }
+    unsafe fn save_sve(&self, state: &mut SveState) {
+        self.check_sve();
+        self.log(Event::SaveSve);
+        // SAFETY: values only.
+        unsafe { self.cpu.save_sve(state) }
+    }
+    unsafe fn load_sve(&self, state: &SveState) {
+        self.check_sve();
+        self.log(Event::LoadSve);
+        // SAFETY: values only.
+        unsafe { self.cpu.load_sve(state) }
+    }
     unsafe fn save_debug(&self, state: &mut DebugState, counts: (u8, u8)) {
         self.check_debug(counts);
         // SAFETY: values only.
@@ -203,12 +249,12 @@ unsafe impl Cpu for Watched<'_> {
         unsafe { self.cpu.load_debug(state, counts) }
     }
     unsafe fn read_switched(&self, reg: SwitchedReg) -> u64 {
-        assert!(reg.exists(self.cpu.ids.features()), "{reg:?} is undefined");
+        self.check_register(reg);
         // SAFETY: values only.
         unsafe { self.cpu.read_switched(reg) }
     }
     unsafe fn write_switched(&self, reg: SwitchedReg, value: u64) {
-        assert!(reg.exists(self.cpu.ids.features()), "{reg:?} is undefined");
+        self.check_register(reg);
         self.log(Event::Write(reg, value));
         // SAFETY: values only.
         unsafe { self.cpu.write_switched(reg, value) }
@@ -449,7 +495,7 @@ impl Guest {
     /// Is granted all there is, on a CPU that has it.
     pub fn granted() -> Self {
         let mut ids = some_ids();
-        ids.set_pfr0(ids.pfr0() | 2 << 56); // CSV2
+        ids.set_pfr0(ids.pfr0() | 2 << 56 | 1 << 32); // CSV2, SVE
         ids.set_pfr1(ids.pfr1() | 2 << 8); // MTE
         ids.set_mmfr1(ids.mmfr1() | 1 << 40); // HCX
         ids.set_mmfr3(1 << 16 | 1 << 8 | 1); // S1POE, S1PIE, TCRX
@@ -503,6 +549,9 @@ impl Guest {
         cpu.ids = self.ids.clone();
         cpu.daif.set(self.daif);
         cpu.controls.set(self.host);
+        if self.ids.features().sve() {
+            cpu.vector_lengths = vectors(512);
+        }
         cpu
     }
 
@@ -512,6 +561,9 @@ impl Guest {
             mpidr: 0,
             policy: self.policy,
         });
+        if self.extensions.contains(Extensions::SVE) {
+            vcpu.lend_sve(Box::leak(Box::default()));
+        }
         vcpu.set_pc(PC);
         vcpu.set_pstate(Pstate::from_bits_retain(self.pstate));
         for n in 0..31 {
@@ -519,6 +571,11 @@ impl Guest {
         }
         vcpu
     }
+}
+
+/// Vectors of each power of two up to `bits`.
+pub fn vectors(bits: u64) -> VectorLengths {
+    VectorLengths::probe(|steps| (1 << steps.ilog2()) * 128).up_to(bits as u32)
 }
 
 /// What register `n` of a guest starts with.

@@ -11,7 +11,7 @@ use crate::rig::*;
 fn value(reg: StateReg) -> u128 {
     let salt = u128::from(reg.id()).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c834);
     match reg {
-        StateReg::Q(_) => salt,
+        StateReg::Q(_) | StateReg::Z(..) | StateReg::P(..) | StateReg::Ffr(_) => salt,
         StateReg::Pstate => 0x2000_0345 | 1 << 12,
         StateReg::VirtualSError => 1,
         StateReg::HeldTimers => 0b1101,
@@ -85,6 +85,53 @@ fn it_is_what_the_vcpu_has() {
     }
 }
 
+/// Those of SVE, where there is memory for them.
+#[test]
+fn vectors_move_by_number_too() {
+    let mut vcpus: [Vcpu<Plain>; 2] = [0, 1].map(|_| Vcpu::new(&Default::default()));
+    for reg in StateReg::of_sve() {
+        assert_eq!(vcpus[0].state(reg), None);
+        let value = value(reg);
+        let refused = vcpus[0].set_state(reg, value);
+        assert_eq!(refused, Err(StateError { reg, value }));
+    }
+    for vcpu in &mut vcpus {
+        vcpu.lend_sve(Box::leak(Box::default()));
+    }
+    let all = || StateReg::all().chain(StateReg::of_sve());
+    for reg in all() {
+        vcpus[0].set_state(reg, value(reg)).unwrap();
+    }
+    let snapshot: BTreeMap<u32, u128> = all()
+        .map(|reg| (reg.id(), vcpus[0].state(reg).unwrap()))
+        .collect();
+    assert_eq!(snapshot.len(), all().count(), "two share a number");
+    for (&id, &value) in &snapshot {
+        let reg = StateReg::from_id(id).unwrap();
+        vcpus[1].set_state(reg, value).unwrap();
+    }
+    let [from, to] = &vcpus;
+    for n in 0..32 {
+        assert_eq!(from.z(n), to.z(n));
+        let z = to.z(n).unwrap();
+        let part = |at: usize| u128::from_le_bytes(*z[at * 16..].first_chunk().unwrap());
+        assert_eq!(part(0), value(StateReg::Q(n as u8)));
+        assert_eq!(part(15), value(StateReg::Z(n as u8, 15)));
+    }
+    assert_eq!(from.predicates(), to.predicates());
+    let ffr = to.predicates().unwrap().ffr;
+    let high = u128::from_le_bytes(*ffr.last_chunk().unwrap());
+    assert_eq!(high, value(StateReg::Ffr(1)));
+    for reg in [
+        StateReg::Z(0, 0),
+        StateReg::Z(0, 16),
+        StateReg::P(16, 0),
+        StateReg::Ffr(2),
+    ] {
+        assert_eq!(to.state(reg), None, "{reg}");
+    }
+}
+
 #[test]
 fn what_does_not_fit_changes_nothing() {
     let mut vcpu: Vcpu<Plain> = Vcpu::new(&Default::default());
@@ -117,5 +164,10 @@ fn numbers_stay() {
     assert_eq!(StateReg::VirtualSError.id(), 0x22);
     assert_eq!(StateReg::HeldTimers.id(), 0x23);
     assert_eq!(StateReg::Q(31).id(), 0x11f);
+    assert_eq!(StateReg::Z(31, 15).id(), 0x3ff);
+    assert_eq!(
+        [StateReg::P(15, 1).id(), StateReg::Ffr(1).id()],
+        [0x41f, 0x421]
+    );
     assert_eq!(id(3, 0, 1, 0, 0), 0x1_c080); // SCTLR_EL1, as KVM numbers it: 0xc080
 }

@@ -27,7 +27,13 @@ pub use queue::{Queue, QueueError};
 /// asks for the host by a maintenance interrupt, a PPI (INTID 25 on most machines) that the host
 /// enables as a level. It ends a run as any interrupt does, and is done with by the time that the
 /// host fetches it: what is left for the host is to ask for
-/// [`next_ended`](Inject::next_ended) and to end it, if it was fetched at all.
+/// [`next_ended`](Inject::next_ended) and to end it, if it was fetched at all. A host that takes
+/// interrupts outside of runs may meet it there: `vcpu_core::Live::maintain_irqs` says what to do.
+///
+/// A guest that ends interrupts in two steps (`ICC_CTLR_EL1.EOImode` = 1), with more of them active
+/// than there are list registers, has its writes of `ICC_DIR_EL1` trap meanwhile. Where the CPU
+/// cannot trap these (`ICH_VTR_EL2.TDS`), those without a list register are taken to be deactivated
+/// in the order of their priorities.
 #[derive(Clone, Copy, Debug)]
 pub struct ListRegisters(());
 

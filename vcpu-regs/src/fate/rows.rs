@@ -34,7 +34,6 @@ const fn late(name: &'static str, crm: u8, op2: u8, lo: u32, least: u8) -> Featu
 
 const GIC: Feature = feature("a system-register GIC interface", 4, 0, 24, 1);
 const RAS: Feature = feature("FEAT_RAS", 4, 0, 28, 1);
-const SVE: Feature = feature("FEAT_SVE", 4, 0, 32, 1);
 const MPAM: Feature = feature("FEAT_MPAM", 4, 0, 40, 1);
 const AMU: Feature = feature("FEAT_AMUv1", 4, 0, 44, 1);
 const MTE: Feature = feature("FEAT_MTE2", 4, 1, 8, 2);
@@ -70,7 +69,6 @@ const SYSTEM_PMU: &[Trap] = &[MdcrClear(Mdcr::EN_SPM)];
 const TTA: &[Trap] = &[Cptr(Cptr::TTA, CptrE2h::TTA)];
 const TAM: &[Trap] = &[Cptr(Cptr::TAM, CptrE2h::TAM)];
 const TSM: &[Trap] = &[CptrEnable(Cptr::TSM, CptrE2h::SMEN)];
-const TZ: &[Trap] = &[CptrEnable(Cptr::TZ, CptrE2h::ZEN)];
 const TERR: &[Trap] = &[Hcr(Hcr::TERR)];
 const TLOR: &[Trap] = &[Hcr(Hcr::TLOR)];
 const TIDCP: &[Trap] = &[Hcr(Hcr::TIDCP)];
@@ -129,7 +127,6 @@ pub(super) static ROWS: &[FateRow] = fate_rows! {
     "ID_<..>_EL1, MVFR<n>_EL1" (3, 0, 0, 1..=7, 0..=7) => Emulated(&[Hcr(Hcr::TID3)]);
     "ACTLR_EL1" (3, 0, 1, 0, 1) => Emulated(&[Hcr(Hcr::TACR)]);
     "SCTLR2_EL1" (3, 0, 1, 0, 3) of SCTLR2 => Trapped(&[HcrxClear(Hcrx::SCTLR2_EN)]);
-    "ZCR_EL1" (3, 0, 1, 2, 0) of SVE => Trapped(TZ);
     "TRFCR_EL1" (3, 0, 1, 2, 1) of TRF => Trapped(&[Mdcr(Mdcr::TTRF)]);
     "TRCITECR_EL1" (3, 0, 1, 2, 3) of ITE => Trapped(&[Hdfg2(1 << 20)]);
     "SMCR_EL1" (3, 0, 1, 2, 6) of SME => Trapped(TSM);

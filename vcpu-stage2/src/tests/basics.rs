@@ -159,7 +159,7 @@ fn tables_are_released_only_when_the_change_is_settled() {
 
 #[test]
 fn exhaustion_maps_nothing_and_leaks_nothing() {
-    for left in 0..5 {
+    for left in if cfg!(miri) { 3..5 } else { 0..5 } {
         let (mut table, memory) = table(&A53, &Request::exactly(40));
         memory.set_left(left);
         // One level-2 table and three level-3 tables.

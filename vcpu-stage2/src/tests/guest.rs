@@ -253,6 +253,7 @@ proptest! {
 
     /// `aarch64-paging` makes the tables, we walk them.
     #[test]
+    #[cfg_attr(miri, ignore = "the tables are another crate's")]
     fn tables_of_aarch64_paging_are_understood(
         regions in prop::collection::vec((0..2048u64, 1..700u64, 0..4096u64, 0..4u8), 1..5),
         probes in prop::collection::vec(0..4096u64, 50),

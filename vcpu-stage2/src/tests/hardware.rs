@@ -50,6 +50,9 @@ std::thread_local! {
 
 /// Starts watching the table at `root`.
 pub fn watch(geometry: Geometry, model: MemoryModel, memory: Memory, root: Pa) {
+    if cfg!(miri) {
+        return; // it looks for faults of memory, and each walk would take it a second
+    }
     let format = Format::new(&geometry);
     let mut walker = Walker {
         geometry,

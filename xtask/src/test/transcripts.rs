@@ -17,8 +17,12 @@ use anyhow::{Context, Result, bail, ensure};
 use indicatif::ProgressBar;
 use std::{cell::Cell, fs, path::PathBuf, rc::Rc, time::Duration};
 
-/// Returns a step that builds each example, and one for each run on each CPU.
-pub fn steps<'a>(workspace: &'a Workspace, examples: &'a [Example]) -> Vec<Step<'a>> {
+/// Returns a step that builds each example, and one for each run on each CPU; the long ones if asked.
+pub fn steps<'a>(
+    workspace: &'a Workspace,
+    examples: &'a [Example],
+    with_long: bool,
+) -> Vec<Step<'a>> {
     let mut steps = Vec::new();
     for example in examples {
         let name = &example.name;
@@ -31,7 +35,8 @@ pub fn steps<'a>(workspace: &'a Workspace, examples: &'a [Example]) -> Vec<Step<
         steps.push(Step::new(format!("build: {name}"), move |bar| {
             build_itself.ensure(bar).map(|_| Done::Passed)
         }));
-        for test in &example.manifest.tests {
+        let tests = example.manifest.tests.iter();
+        for test in tests.filter(|test| with_long || !test.long) {
             for &cpu in &test.cpus {
                 let name = format!("qemu: {name}, {}, {}", test.name, cpu.name());
                 let build = Rc::clone(&build);

@@ -14,7 +14,7 @@ use devices::{
 use spin::Mutex;
 use vcpu_asm::El2Cpu;
 use vcpu_core::{
-    El2, Firmware, Fp, Interrupts, Policy, PowerCell, Timers, Vcpu, VcpuConfig, Vm, Waits,
+    El2, Firmware, Interrupts, Policy, PowerCell, Timers, Vcpu, VcpuConfig, Vm, Waits,
 };
 use vcpu_hal::Platform;
 use vcpu_regs::{Gpr, Ipa, Vmid};
@@ -93,12 +93,12 @@ impl<P: Host> Guest<P> {
             // Each vCPU has both timers while it runs; their interrupts are the host's.
             timers: Timers::PassThrough,
             wfi: Waits::Exit,
-            fp: Fp::Lazy,
             wfe: if overcommitted {
                 Waits::Exit
             } else {
                 Waits::Native
             },
+            ..Policy::default()
         };
         let slot = |mpidr| Slot {
             vcpu: Mutex::new(Vcpu::new(&VcpuConfig { mpidr, policy })),

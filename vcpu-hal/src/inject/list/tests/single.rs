@@ -160,6 +160,31 @@ fn disabled_group_waits_outside() {
     assert_eq!(world.running, [Intid(40), Intid(0)]);
 }
 
+/// What was withheld for a disabled group, and is injected anew, comes once.
+#[test]
+fn withheld_interrupt_that_is_injected_again_comes_once() {
+    let mut world = World::new(4);
+    let fiq = VirtualInterrupt {
+        group: Group::Zero,
+        ..edge(5, 0)
+    };
+    for act in [
+        Act::Inject(fiq),
+        Act::Acknowledge,
+        Act::Inject(fiq),
+        Act::Enable(false, true),
+        Act::Retract(Intid(9)), // has the choice made anew
+    ] {
+        world.act(act);
+    }
+    assert_eq!(intids(&world.hardware), [(5, false, true)]);
+    for act in [Act::End, Act::Inject(edge(5, 0)), Act::Acknowledge] {
+        world.act(act);
+    }
+    world.compare();
+    world.finish();
+}
+
 #[test]
 fn full_queue_says_whom_it_refuses_and_keeps_room_for_private_ones() {
     for is_loaded in [false, true] {
