@@ -29,7 +29,7 @@ global_asm!(
     "msr icc_igrpen1_el1, x0", // but DAIF masks all, for good
     "mov x9, #0x10000",        // to CPUs 0 to 15 of no cluster
     "movk x9, #0xffff",
-    "mov w28, #60",
+    "mov w28, #40",
     "1:",
     "adr x20, .Lhostile_ranges",
     "2:",
@@ -48,7 +48,7 @@ global_asm!(
     "ldr x0, [x21]",
     "str x9, [x21]",
     "ldp x0, x1, [x21]",
-    "str q0, [x21]",
+    ".inst 0x3d8002a0", // str q0, [x21]: the assembler is told of no FP
     "and w0, w21, #0xf",
     "lsl x0, x0, #24",
     "orr x0, x0, #(1 << 40)",
