@@ -16,6 +16,8 @@ const SVE: u8 = 0x19;
 
 impl<P: Platform> Vcpu<P> {
     /// Returns whether an exit of this class is the first use of FP, SIMD or SVE since the load.
+    #[cold]
+    #[inline(never)] // its classes are not to be told apart on the way to the frequent ones
     pub(crate) fn awaits(&self, class: u8) -> bool {
         let is_its_own = match class {
             FP => self.prepared.has_fp,
