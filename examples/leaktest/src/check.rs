@@ -89,6 +89,11 @@ impl Check<'_, '_> {
             println!();
         }
 
+        let [executed, shown] = self.guests.has_vectors()?;
+        if executed != shown {
+            self.tally
+                .leak(format_args!("SVE is executed: {executed}, shown: {shown}"));
+        }
         for value in VALUES {
             self.by_table(el2, value)?;
         }

@@ -117,7 +117,8 @@ const P_WORDS: usize = 4;
 /// Where each part starts: [`AFTER_X`], Q0 to Q31, [`PROBES`], Z0 to Z31, P0 to P15, FFR.
 const AFTER_X_AT: usize = 30;
 const Q_AT: usize = AFTER_X_AT + AFTER_X.len();
-const PROBES_AT: usize = Q_AT + 64;
+/// CNTB, the first of [`PROBES`]: bytes of a Z register.
+pub const PROBES_AT: usize = Q_AT + 64;
 const Z_AT: usize = PROBES_AT + PROBES.len();
 const P_AT: usize = Z_AT + 32 * Z_WORDS;
 const FFR_AT: usize = P_AT + 16 * P_WORDS;

@@ -144,6 +144,12 @@ impl<'m> Guests<'m> {
         feature.is_some_and(|feature| feature.is_in(self.reader.ids()))
     }
 
+    /// Returns whether the reading guest executed an instruction of SVE, and whether it is to.
+    pub fn has_vectors(&self) -> Result<[bool; 2], Error> {
+        let executed = self.word(code::PROBES_AT, self.stored())? != UNDEFINED;
+        Ok([executed, self.reader.ids().features().sve()])
+    }
+
     /// Returns whether a load brings the FP registers.
     pub fn has_fp_from_load(&self) -> bool {
         self.config.policy.fp == Fp::Eager
