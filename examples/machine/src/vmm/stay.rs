@@ -261,6 +261,7 @@ impl<'s, P: Host> Stay<'s, P> {
         match intid {
             Some(intid) if TIMERS.contains(&intid) => {
                 self.timer_fired(intid);
+                self.note_ended(live); // a list register may have asked at the same time
                 return None; // for this vCPU alone
             }
             Some(intid) => {
