@@ -1,6 +1,6 @@
 //! One physical CPU, ready to run guests.
 
-use core::cell::OnceCell;
+use core::cell::Cell;
 
 use vcpu_hal::{Cpu, Guard, HostMode, PerCpu, Platform};
 use vcpu_regs::{
@@ -41,7 +41,8 @@ pub struct El2<'h, P: Platform, C: Cpu> {
     /// The host's own breakpoints while a guest's are on the hardware.
     pub(crate) host_debug: Option<DebugState>,
     ids: IdRegisters,
-    vector_lengths: OnceCell<VectorLengths>,
+    /// Once they were asked for. No `OnceCell`: that panics where it is asked while it is filled.
+    vector_lengths: Cell<Option<VectorLengths>>,
 }
 
 /// Whose state is on a CPU.
@@ -129,7 +130,7 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
             host_mdscr: 0,
             host_debug: None,
             ids,
-            vector_lengths: OnceCell::new(),
+            vector_lengths: Cell::new(None),
         })
     }
 
@@ -162,14 +163,17 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
     /// Returns the lengths of vectors that this CPU has (FEAT_SVE): none without SVE. They are found
     /// out once, under a `ZCR_EL2` that the host has back then.
     pub fn vector_lengths(&self) -> VectorLengths {
-        *self
-            .vector_lengths
-            .get_or_init(|| match self.features.sve() {
-                // SAFETY: `enable_on` found EL2, and SVE. What a guest has of it is at rest, for a
-                // loaded one borrows this.
-                true => unsafe { self.cpu.vector_lengths() },
-                false => VectorLengths::default(),
-            })
+        if let Some(lengths) = self.vector_lengths.get() {
+            return lengths;
+        }
+        let lengths = match self.features.sve() {
+            // SAFETY: `enable_on` found EL2, and SVE. What a guest has of it is at rest, for a
+            // loaded one borrows this.
+            true => unsafe { self.cpu.vector_lengths() },
+            false => VectorLengths::default(),
+        };
+        self.vector_lengths.set(Some(lengths));
+        lengths
     }
 
     /// Returns the host's index of this CPU.

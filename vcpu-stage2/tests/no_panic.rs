@@ -1,61 +1,10 @@
-//! No panic can be reached from walking and changing a table: the program in `probe`, whose panic handler calls a function
-//! that does not exist, links for bare metal; with a panic planted it does not.
+//! No panic can be reached from walking and changing a table: the program in `probe`, whose panic handler calls a
+//! function that does not exist, links for bare metal; with a panic planted it does not.
 
-use std::path::Path;
-use std::process::{Command, Output};
-
-const TARGET: &str = "aarch64-unknown-none-softfloat";
-
-fn link(features: &str) -> Output {
-    Command::new(env!("CARGO"))
-        .args([
-            "build",
-            "--release",
-            "--locked",
-            "--target",
-            TARGET,
-            "--features",
-            features,
-        ])
-        .arg("--manifest-path")
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("probe/Cargo.toml"))
-        .arg("--target-dir")
-        .arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("probe"))
-        // Flags of the test's own build, of coverage for example, are not the probe's.
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .output()
-        .unwrap()
-}
-
-/// Whether the compiler has the bare-metal target.
-fn has_target() -> bool {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let output = Command::new(rustc)
-        .args(["--print", "target-libdir", "--target", TARGET])
-        .output();
-    output.is_ok_and(|output| {
-        Path::new(String::from_utf8_lossy(&output.stdout).trim())
-            .read_dir()
-            .is_ok_and(|mut files| files.next().is_some())
-    })
-}
+#[path = "../../xtask/probe.rs"]
+mod probe;
 
 #[test]
 fn no_panic_is_reachable_from_tables() {
-    if !has_target() {
-        println!("skipped: no {TARGET} (rustup target add {TARGET})");
-        return;
-    }
-    let output = link("");
-    let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{messages}");
-
-    let output = link("planted");
-    let messages = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success(), "a planted panic goes unnoticed");
-    assert!(
-        messages.contains("undefined symbol: a_panic_can_be_reached"),
-        "{messages}"
-    );
+    probe::assert_no_panic_is_reachable();
 }

@@ -143,7 +143,7 @@ fn controls<P: Platform>(
 /// Returns a value that an instruction could do something with.
 ///
 /// None is within a few minutes of 2^64: QEMU 7.2 never returns from its own timer when the virtual
-/// timer's compare value and CNTVOFF_EL2 together overflow. A negative CNTV_TVAL makes such a value.
+/// timer's compare value and CNTVOFF_EL2 together overflow. So the guest does not write it either: only the host does, with one of these.
 pub fn value(random: &mut Random, memory: &Memory) -> u64 {
     let window = memory.window.clone();
     let word = random.word();

@@ -30,9 +30,9 @@ const A32_NOP: u32 = 0xe320_f000;
 /// Returns a word for a guest in AArch64.
 pub fn a64(random: &mut Random) -> u32 {
     let word = any_a64(random);
-    // `msr cntv_tval_el0, xN`: see `state::value`.
+    // `msr` to CNTV_TVAL_EL0 and CNTV_CVAL_EL0: see `state::value`.
     match word & !0x1f {
-        0xd51b_e300 => A64_NOP,
+        0xd51b_e300 | 0xd51b_e340 => A64_NOP,
         _ => word,
     }
 }

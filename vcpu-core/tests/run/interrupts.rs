@@ -43,6 +43,21 @@ fn acknowledged_while_still_masked() {
     });
 }
 
+/// Nothing of a host is global: a guest of one type runs between two runs of another's.
+#[test]
+fn two_types_of_host_run_guests_in_turn() {
+    let (first, second) = (Host::new(HcrLine, gic()), Host::new(Recorder, LeavePending));
+    Guest::default().play_on(&first, &[IRQ, IRQ], |live, watched| {
+        watched.cpu.pending.set(Intid(27));
+        assert_eq!(live.run(), Exit::Irq(Some(Intid(27))));
+        Guest::default().play_on(&second, &[IRQ], |other, _| {
+            assert_eq!(other.run(), Exit::Irq(()));
+        });
+        watched.cpu.pending.set(Intid(28));
+        assert_eq!(live.run(), Exit::Irq(Some(Intid(28))));
+    });
+}
+
 #[test]
 fn special_intids_are_no_interrupt() {
     for intid in [0, 31, 1019, 1020, 1021, 1022, 1023, 1024, 8192, 0xff_ffff] {

@@ -5,6 +5,12 @@ use vcpu_regs::{IchHcr, IchVmcr, ListRegister};
 /// A set of the queue's slots: bit n is slot n.
 pub(super) type Slots = u64;
 
+/// Returns where a slot is in an array of them. All are below 64; said here, so that the compiler
+/// knows too and leaves no panic in a run loop.
+pub(super) const fn at(slot: u32) -> usize {
+    slot as usize % 64
+}
+
 /// All that the choice depends on.
 #[derive(Clone, Copy)]
 pub(super) struct Wishes<'q> {
@@ -78,6 +84,7 @@ impl Wishes<'_> {
             hcr |= IchHcr::NPIE;
         }
         let outside = self.pending & (!resident | withheld);
+        let inside = self.pending & !outside; // now, or once it is deactivated
         let groups = [
             (
                 self.vmcr.enables_group0(),
@@ -97,7 +104,7 @@ impl Wishes<'_> {
                 hcr |= once_enabled;
             }
             // It would be in the way of the others.
-            if is_enabled && is_full && resident & takable & group != 0 {
+            if is_enabled && is_full && inside & group != 0 {
                 hcr |= once_disabled;
             }
         }
@@ -114,27 +121,27 @@ impl Wishes<'_> {
     }
 
     fn of_group(&self, is_group1: bool) -> Slots {
-        let is_of = |slot: &u32| self.templates[*slot as usize].is_group1() == is_group1;
+        let is_of = |slot: &u32| self.templates[at(*slot)].is_group1() == is_group1;
         each(self.pending | self.active)
             .filter(is_of)
             .fold(0, |set, slot| set | 1 << slot)
     }
 
     fn split_by_hardware(&self, slots: Slots) -> (Slots, Slots) {
-        let has = |slot: &u32| self.templates[*slot as usize].hardware().is_some();
+        let has = |slot: &u32| self.templates[at(*slot)].hardware().is_some();
         let hardware = each(slots).filter(has).fold(0, |set, slot| set | 1 << slot);
         (hardware, slots & !hardware)
     }
 
     /// Returns the slot of the highest priority; of equal ones, the lowest slot.
     fn first(&self, slots: Slots) -> Option<u32> {
-        each(slots).min_by_key(|&slot| self.templates[slot as usize].priority())
+        each(slots).min_by_key(|&slot| self.templates[at(slot)].priority())
     }
 
     /// Returns those of `slots` that would come before one of `others` that is due earlier: what is
     /// active and pending in a list register can be taken as soon as it is deactivated.
     fn after(&self, others: Slots, slots: Slots) -> Slots {
-        let priority = |slot: u32| self.templates[slot as usize].priority();
+        let priority = |slot: u32| self.templates[at(slot)].priority();
         let Some(due) = self.first(others).map(priority) else {
             return 0;
         };

@@ -2,11 +2,11 @@
 
 use vcpu_regs::{IchHcr, IchVmcr, ListRegister};
 
-use super::{Queue, QueueError, template};
+use super::{Queue, QueueError, place, template};
 use crate::inject::{
     VirtualInterrupt,
     list::{
-        choice::{Slots, Wishes, each},
+        choice::{Slots, Wishes, at, each},
         interface::VirtualInterface,
     },
 };
@@ -58,7 +58,7 @@ impl Queue {
         for _ in 0..hcr.eoi_count() {
             let elsewhere = self.active & !self.resident;
             let highest = each(elsewhere & self.taken)
-                .min_by_key(|&slot| self.taken_at[slot as usize])
+                .min_by_key(|&slot| self.taken_at[at(slot)])
                 .or_else(|| each(elsewhere).next());
             if let Some(slot) = highest {
                 self.end(1 << slot);
@@ -69,18 +69,21 @@ impl Queue {
 
     /// Takes over what list register `n` holds.
     fn note(&mut self, hardware: &impl VirtualInterface, n: u8, list: ListRegister) {
-        let slot = self.owners[usize::from(n)];
+        let slot = self.owners[place(n)];
         let bit = 1 << slot;
         let set = |set: Slots, is: bool| if is { set | bit } else { set & !bit };
         self.pending = set(self.pending, list.is_pending() || self.withheld & bit != 0);
         self.active = set(self.active, list.is_active());
-        if list.is_active() && !self.lists[usize::from(n)].is_active() {
+        let before = self.lists[place(n)];
+        // What was active and pending may have ended and be active once more.
+        let took_again = before.is_pending() && !list.is_pending();
+        if list.is_active() && (!before.is_active() || took_again) {
             self.taken |= bit;
             let (priority, is_group1) = (list.priority(), list.is_group1());
-            self.taken_at[usize::from(slot)] = hardware.vmcr().group_priority(priority, is_group1);
+            self.taken_at[at(slot.into())] = hardware.vmcr().group_priority(priority, is_group1);
         }
         self.taken &= self.active;
-        self.lists[usize::from(n)] = list;
+        self.lists[place(n)] = list;
         if list.has_ended() && self.withheld & bit == 0 {
             self.ended |= bit;
         }
@@ -90,7 +93,7 @@ impl Queue {
     }
 
     fn disown(&mut self, n: u8, is_stale: bool) {
-        let bit = 1 << self.owners[usize::from(n)];
+        let bit = 1 << self.owners[place(n)];
         self.resident &= !bit;
         self.withheld &= !bit;
         self.owned &= !(1 << n);
@@ -116,7 +119,7 @@ impl Queue {
         }
         .choose();
         for slot in each(self.resident & !choice.resident) {
-            self.disown(self.places[slot as usize], true);
+            self.disown(self.places[at(slot)], true);
         }
         self.withheld = choice.withheld;
         for slot in each(choice.resident) {
@@ -126,8 +129,8 @@ impl Queue {
                 let n = (!self.owned).trailing_zeros() as u8; // there is one: so it was chosen
                 self.own(n, slot);
                 self.write(hardware, n, wanted);
-            } else if self.lists[usize::from(self.places[slot as usize])] != wanted {
-                self.write(hardware, self.places[slot as usize], wanted);
+            } else if self.lists[place(self.places[at(slot)])] != wanted {
+                self.write(hardware, self.places[at(slot)], wanted);
             }
         }
         for n in each(u64::from(self.stale)) {
@@ -143,7 +146,7 @@ impl Queue {
     /// Returns the interrupt as a list register is to hold it.
     fn list(&self, slot: u32) -> ListRegister {
         let is_in = |set: Slots| set & 1 << slot != 0;
-        let template = self.templates[slot as usize];
+        let template = self.templates[at(slot)];
         let list = match template.hardware() {
             // Reserved with HW = 1. There is one physical interrupt behind both: it is the host's
             // to deactivate if this is how the second ends.
@@ -158,15 +161,15 @@ impl Queue {
     }
 
     fn own(&mut self, n: u8, slot: u32) {
-        self.owners[usize::from(n)] = slot as u8;
-        self.places[slot as usize] = n;
+        self.owners[place(n)] = slot as u8;
+        self.places[at(slot)] = n;
         self.owned |= 1 << n;
         self.resident |= 1 << slot;
     }
 
     fn write(&mut self, hardware: &impl VirtualInterface, n: u8, list: ListRegister) {
         self.stale &= !(1 << n);
-        self.lists[usize::from(n)] = list;
+        self.lists[place(n)] = list;
         hardware.set_list(n, list);
     }
 
@@ -182,7 +185,7 @@ impl Queue {
             && (self.pending | self.active) & !self.resident == 0
             && let Some(n) = self.spare(hardware, slot)
         {
-            self.templates[slot as usize] = template;
+            self.templates[at(slot)] = template;
             self.pending |= 1 << slot;
             self.withheld &= !(1 << slot);
             self.write(hardware, n, template.with_pending(true));
@@ -208,7 +211,7 @@ impl Queue {
     /// of that sees a write to them only after an ISB.
     fn spare(&mut self, hardware: &impl VirtualInterface, slot: u32) -> Option<u8> {
         if self.resident & 1 << slot != 0 {
-            let n = self.places[slot as usize];
+            let n = self.places[at(slot)];
             let list = hardware.list(n);
             if list.has_ended() {
                 self.ended |= 1 << slot;
