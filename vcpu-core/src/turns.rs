@@ -18,8 +18,9 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
     /// what differs. A host that goes from vCPU to vCPU has it cheaper so.
     ///
     /// Meanwhile the host does without what a guest's controls take away from EL2 (FP, where
-    /// guests get it lazily; its own breakpoints and `MDSCR_EL1`), and leaves alone the registers
-    /// that [`Controls`](vcpu_regs::Controls) names: what it writes there is lost.
+    /// guests get it lazily and the host is soft-float; its own breakpoints and `MDSCR_EL1`), and
+    /// leaves alone the registers that [`Controls`](vcpu_regs::Controls) names: what it writes
+    /// there is lost.
     pub fn take_turns(&mut self) -> Turns<'_, 'h, P, C> {
         self.keeps_controls = true;
         Turns(self)

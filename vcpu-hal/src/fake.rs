@@ -4,12 +4,17 @@
 //! provoke. It holds the registers a real one would, so that what `load`, `run` and `put` leave
 //! behind can be looked at.
 
+mod ich;
+mod vectors;
+
+pub use ich::IchRegisters;
+
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    At, Controls, Cptr, CptrE2h, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre,
-    IchReg, IchVtr, IdRegisters, Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg,
-    SwitchedState, Va, VectorLengths,
+    At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre, IchReg,
+    IchVtr, IdRegisters, Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState,
+    Va, VectorLengths,
 };
 
 use crate::{Cause, Cpu, Daif, ExitWords, FpSwitch, Guard, HcrSwitch, HostMode};
@@ -107,59 +112,6 @@ pub struct ScriptedCpu<'s> {
     script: Cell<&'s [Step<'s>]>,
 }
 
-/// The virtual CPU interface of a [`ScriptedCpu`]: registers that keep what is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IchRegisters {
-    /// `ICH_HCR_EL2`.
-    pub hcr: u64,
-    /// `ICH_VTR_EL2`.
-    pub vtr: u64,
-    /// `ICH_VMCR_EL2`.
-    pub vmcr: u64,
-    /// `ICH_MISR_EL2`.
-    pub misr: u64,
-    /// `ICH_LR<n>_EL2`.
-    pub lr: [u64; 16],
-    /// `ICH_AP0R<n>_EL2`.
-    pub ap0r: [u64; 4],
-    /// `ICH_AP1R<n>_EL2`.
-    pub ap1r: [u64; 4],
-    /// `ICC_SRE_EL1`.
-    pub sre_el1: u64,
-}
-
-impl Default for IchRegisters {
-    fn default() -> Self {
-        /// Five bits of priority, 24 of an INTID, ICH_HCR_EL2.TDIR, four list registers.
-        const VTR: u64 = 4 << 29 | 4 << 26 | 1 << 23 | 1 << 19 | 3;
-        Self {
-            hcr: 0,
-            vtr: VTR,
-            vmcr: 0,
-            misr: 0,
-            lr: [0; 16],
-            ap0r: [0; 4],
-            ap1r: [0; 4],
-            sre_el1: 0,
-        }
-    }
-}
-
-impl IchRegisters {
-    fn register(&mut self, reg: IchReg) -> &mut u64 {
-        match reg {
-            IchReg::Hcr => &mut self.hcr,
-            IchReg::Vtr => &mut self.vtr,
-            IchReg::Vmcr => &mut self.vmcr,
-            IchReg::Misr => &mut self.misr,
-            IchReg::Lr(n) => &mut self.lr[usize::from(n)],
-            IchReg::Ap0r(n) => &mut self.ap0r[usize::from(n)],
-            IchReg::Ap1r(n) => &mut self.ap1r[usize::from(n)],
-            IchReg::SreEl1 => &mut self.sre_el1,
-        }
-    }
-}
-
 /// SErrors are masked.
 const PSTATE_A: u64 = 1 << 8;
 
@@ -204,23 +156,6 @@ impl<'s> ScriptedCpu<'s> {
             ich: RefCell::default(),
             script: Cell::new(script),
         }
-    }
-
-    /// Returns whether FP traps at EL2 and below.
-    fn fp_traps(&self) -> bool {
-        let controls = self.controls.get();
-        match controls.hcr.contains(Hcr::E2H) {
-            true => controls.cptr.bits() & CptrE2h::FPEN.bits() != CptrE2h::FPEN.bits(),
-            false => controls.cptr.contains(Cptr::TFP),
-        }
-    }
-
-    /// Returns the bytes of a vector of EL2.
-    fn vector_bytes(&self) -> usize {
-        let allowed = (self.zcr_el2.get() as u32 & 0xf) * 128 + 128;
-        let bits = self.vector_lengths.up_to(allowed).longest_bits();
-        assert_ne!(bits, 0, "a CPU that has no vectors");
-        bits as usize / 8
     }
 
     fn check_ich(&self, reg: IchReg) {
@@ -342,39 +277,8 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         kept: &Guard,
         fp: FpSwitch<'_>,
     ) -> ExitWords {
-        assert!(!self.fp_traps(), "FP traps between runs");
-        let FpSwitch {
-            fp,
-            sve,
-            cptr_difference,
-        } = fp;
-        let toggle_cptr = || {
-            let mut controls = self.controls.get();
-            let toggled = controls.cptr.bits() ^ cptr_difference;
-            controls.cptr = Cptr::from_bits_retain(toggled);
-            self.controls.set(controls);
-        };
-        let host = self.fp.borrow().clone();
         // SAFETY: values only.
-        unsafe {
-            if let Some(fp) = &fp {
-                self.load_fp(fp);
-            }
-            if let Some(sve) = &sve {
-                self.load_sve(sve);
-            }
-            toggle_cptr();
-            let words = self.enter(frame, hcr, kept);
-            toggle_cptr();
-            if let Some(sve) = sve {
-                self.save_sve(sve);
-            }
-            if let Some(fp) = fp {
-                self.save_fp(fp);
-                self.fp.replace(host);
-            }
-            words
-        }
+        self.beside_host(fp, || unsafe { self.enter(frame, hcr, kept) })
     }
 
     unsafe fn controls(&self, _: Features) -> Controls {
@@ -427,9 +331,7 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     }
 
     unsafe fn load_fp(&self, state: &FpState) {
-        self.fp.borrow_mut().clone_from(state);
-        // A write of a Q register makes the rest of the Z register zero.
-        self.sve.borrow_mut().z = [[0; 256]; 32];
+        self.fp_from(state);
     }
 
     unsafe fn vector_lengths(&self) -> VectorLengths {
@@ -441,17 +343,11 @@ unsafe impl Cpu for ScriptedCpu<'_> {
     }
 
     unsafe fn save_sve(&self, state: &mut SveState) {
-        let mut sve = self.sve.borrow_mut();
-        sve.set_q(&self.fp.borrow().q);
-        copy_vectors(&sve, state, self.vector_bytes());
+        self.vectors_to(state);
     }
 
     unsafe fn load_sve(&self, state: &SveState) {
-        let mut sve = self.sve.borrow_mut();
-        copy_vectors(state, &mut sve, self.vector_bytes());
-        for (q, z) in self.fp.borrow_mut().q.iter_mut().zip(&sve.z) {
-            *q = z.first_chunk().copied().map_or(0, u128::from_le_bytes);
-        }
+        self.vectors_from(state);
     }
 
     unsafe fn save_debug(&self, state: &mut DebugState, _: (u8, u8)) {
@@ -510,18 +406,6 @@ unsafe impl Cpu for ScriptedCpu<'_> {
         );
         *self.ich.borrow_mut().register(reg) = value;
     }
-}
-
-/// Copies as much of the registers as vectors of `bytes` have.
-fn copy_vectors(from: &SveState, to: &mut SveState, bytes: usize) {
-    for (to, from) in to.z.iter_mut().zip(&from.z) {
-        to[..bytes].copy_from_slice(&from[..bytes]);
-    }
-    let (to, from) = (&mut to.predicates, &from.predicates);
-    for (to, from) in to.p.iter_mut().zip(&from.p) {
-        to[..bytes / 8].copy_from_slice(&from[..bytes / 8]);
-    }
-    to.ffr[..bytes / 8].copy_from_slice(&from.ffr[..bytes / 8]);
 }
 
 /// Copies the registers that a guest with `features` has.
