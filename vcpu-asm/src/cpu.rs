@@ -8,7 +8,7 @@ use aarch64_cpu::{
     },
 };
 use core::{arch::asm, marker::PhantomData};
-use vcpu_hal::{Cause, Cpu, Daif, ExitWords, Guard, HcrSwitch, HostMode};
+use vcpu_hal::{Cause, Cpu, Daif, ExitWords, FpSwitch, Guard, HcrSwitch, HostMode};
 use vcpu_regs::{
     At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IchReg, IdRegisters,
     Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState, SysReg, Va,
@@ -16,7 +16,7 @@ use vcpu_regs::{
 };
 
 use crate::{
-    Kept, controls, debug, firmware, fp, ich, pstate, sve, switch, switched,
+    Kept, beside, controls, debug, firmware, fp, ich, pstate, sve, switch, switched,
     sysreg::{mrs, msr},
     tlb, translate,
 };
@@ -120,30 +120,25 @@ unsafe impl Cpu for El2Cpu {
         // SAFETY: the caller has EL2, the masks, the controls and the PSTATE; `frame` is borrowed
         // for the call.
         let syndrome = unsafe { switch::enter(frame, hcr.difference().bits(), kept) };
-        let words = |cause, esr| ExitWords {
-            cause,
-            esr: Esr(esr),
-            far: 0,
-            hpfar: 0,
-        };
-        // Most exits have a class without addresses: one test for those, and the interrupts
-        // after it.
-        if syndrome & 1 << 31 == 0 {
-            return words(Cause::Synchronous, syndrome);
-        }
-        if syndrome >> 63 == 0 {
-            return ExitWords {
-                far: FAR_EL2.get(),
-                hpfar: HPFAR_EL2.get(),
-                ..words(Cause::Abort, syndrome)
-            };
-        }
-        match syndrome {
-            switch::IRQ => words(Cause::Irq, 0),
-            switch::FIQ => words(Cause::Fiq, 0),
-            switch::DEFERRED => words(Cause::SError, deferred_serror()),
-            _ => words(Cause::SError, ESR_EL2.get()),
-        }
+        exit_words(syndrome)
+    }
+
+    #[inline(always)]
+    fn host_uses_fp(&self) -> bool {
+        cfg!(target_feature = "neon")
+    }
+
+    #[inline(always)]
+    unsafe fn enter_beside_fp(
+        &self,
+        frame: &mut GuestFrame,
+        hcr: HcrSwitch,
+        kept: &Kept,
+        mut fp: FpSwitch<'_>,
+    ) -> ExitWords {
+        // SAFETY: as for `enter`; `fp` is borrowed for the call, and the caller has CPTR_EL2.
+        let syndrome = unsafe { beside::enter(frame, hcr.difference().bits(), kept, &mut fp) };
+        exit_words(syndrome)
     }
 
     #[inline(always)]
@@ -299,6 +294,35 @@ unsafe impl Cpu for El2Cpu {
     unsafe fn write_ich(&self, reg: IchReg, value: u64) {
         // SAFETY: the same contract.
         unsafe { ich::write(reg, value) }
+    }
+}
+
+/// Reads the other words of an exit, of which `switch` returned the first.
+#[inline(always)]
+fn exit_words(syndrome: u64) -> ExitWords {
+    let words = |cause, esr| ExitWords {
+        cause,
+        esr: Esr(esr),
+        far: 0,
+        hpfar: 0,
+    };
+    // Most exits have a class without addresses: one test for those, and the interrupts
+    // after it.
+    if syndrome & 1 << 31 == 0 {
+        return words(Cause::Synchronous, syndrome);
+    }
+    if syndrome >> 63 == 0 {
+        return ExitWords {
+            far: FAR_EL2.get(),
+            hpfar: HPFAR_EL2.get(),
+            ..words(Cause::Abort, syndrome)
+        };
+    }
+    match syndrome {
+        switch::IRQ => words(Cause::Irq, 0),
+        switch::FIQ => words(Cause::Fiq, 0),
+        switch::DEFERRED => words(Cause::SError, deferred_serror()),
+        _ => words(Cause::SError, ESR_EL2.get()),
     }
 }
 

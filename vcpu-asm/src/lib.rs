@@ -6,11 +6,7 @@
 #![no_std]
 #![cfg(target_arch = "aarch64")]
 
-// A loaded guest's Q registers stay on the CPU between runs: a host that computes in them would
-// destroy its own and the guest's. Where there is an operating system, code is only ever tested.
-#[cfg(all(target_os = "none", target_feature = "neon"))]
-compile_error!("the host must not use FP registers: build it for a soft-float target");
-
+mod beside;
 mod controls;
 mod cpu;
 mod debug;

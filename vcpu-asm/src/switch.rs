@@ -156,9 +156,9 @@ pub(crate) unsafe fn enter(frame: *mut GuestFrame, hcr_difference: u64, kept: &K
 ///
 /// # Safety
 ///
-/// As for [`enter`], which alone calls this: the convention is theirs.
+/// As for [`enter`]; it and the one of `beside` call this, and the convention is theirs.
 #[unsafe(naked)]
-unsafe extern "C" fn exchange() {
+pub(crate) unsafe extern "C" fn exchange() {
     naked_asm!(
         // The host's own, onto its stack.
         "stp x29, x30, [sp, #-{host_size}]!",

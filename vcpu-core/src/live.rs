@@ -52,11 +52,19 @@ impl<'a, 'h, P: Platform, C: Cpu> Live<'a, 'h, P, C> {
             if !P::Inject::LINES_KEEP {
                 hcr = hcr.with_lines(host.inject().lines(&self.vcpu.pending).hcr());
             }
-            // SAFETY: `load` found EL2 on its own stack and put the guest's controls in force, whose
-            // stage 2 its maker promised to the guest; interrupts are masked; `Registers` lets no
-            // PSTATE in that leads elsewhere than EL0 or EL1, and exits from there bring none;
-            // `Policy::controls` sets VM, AMO and RW, keeps E2H, and leaves TGE clear.
-            let words = unsafe { cpu.enter(frame, hcr, kept) };
+            let words = if cpu.host_uses_fp() {
+                let (fp, sve) = (&mut self.vcpu.fp, &mut self.vcpu.sve);
+                let fp = self.vcpu.prepared.fp_switch(self.vcpu.fp_is_live, fp, sve);
+                // SAFETY: as below; `prepare` has FP not trap here, and what brought the SVE
+                // registers opened them.
+                unsafe { cpu.enter_beside_fp(frame, hcr, kept, fp) }
+            } else {
+                // SAFETY: `load` found EL2 on its own stack and put the guest's controls in force,
+                // whose stage 2 its maker promised to the guest; interrupts are masked; `Registers`
+                // lets no PSTATE in that leads elsewhere than EL0 or EL1, and exits from there bring
+                // none; `Policy::controls` sets VM, AMO and RW, keeps E2H, and leaves TGE clear.
+                unsafe { cpu.enter(frame, hcr, kept) }
+            };
             match words.cause {
                 Cause::Abort => {
                     cpu.restore_interrupts(daif);

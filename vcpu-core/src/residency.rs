@@ -74,6 +74,9 @@ pub(crate) struct Prepared {
     granted: Features,
     /// Whether the guest has FP and SIMD.
     pub(crate) has_fp: bool,
+    /// The bits of CPTR_EL2 that make FP trap in a guest that has not used it, beside a host that
+    /// does.
+    pub(crate) fp_trap: u64,
     guard: Guard,
     /// Whether the guest has SVE, which counts as granted from its first use of it.
     pub(crate) has_sve: bool,
@@ -102,6 +105,7 @@ impl Default for Prepared {
             hcr: HcrSwitch::new(Hcr::empty(), Hcr::empty()),
             granted: IdRegisters::default().features(),
             has_fp: false,
+            fp_trap: 0,
             guard: Guard::default(),
             has_sve: false,
             zcr: 0,
@@ -321,6 +325,10 @@ fn prepare<P: Platform, C: Cpu>(
         .controls(el2.ids(), host, &vm.stage2, interface, identity);
     let hcr = HcrSwitch::new(controls.hcr, between(controls.hcr, host.hcr));
     controls.hcr = hcr.host();
+    let fp_trap = match el2.cpu.host_uses_fp() {
+        true => vectors::keep_open(&mut controls),
+        false => 0,
+    };
     let guard = Guard {
         error_barrier: el2.features.ras(),
         branch_history: vcpu.policy.branch_history,
@@ -331,6 +339,7 @@ fn prepare<P: Platform, C: Cpu>(
         hcr,
         granted,
         has_fp,
+        fp_trap,
         guard,
         has_sve,
         zcr: vm.vectors.zcr(),

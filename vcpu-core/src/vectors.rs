@@ -4,10 +4,10 @@
 //! one is a write of the other. At rest the Q registers are in [`FpState`](vcpu_regs::FpState), and
 //! the rest of the Z registers in what the host lent.
 
-use vcpu_hal::{Cpu, Platform};
-use vcpu_regs::{Hcr, Predicates, SveState, SwitchedReg};
+use vcpu_hal::{Cpu, FpSwitch, Platform};
+use vcpu_regs::{Controls, FpState, Hcr, Predicates, SveState, SwitchedReg};
 
-use crate::{El2, Fp, Vcpu};
+use crate::{El2, Fp, Vcpu, residency::Prepared};
 
 /// The class of a trapped use of FP or SIMD.
 const FP: u8 = 0x07;
@@ -87,9 +87,13 @@ pub(crate) fn use_first<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &mut El2<'
 
 /// Puts the registers on the hardware, where nothing of them traps.
 pub(crate) fn load<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &mut El2<'_, P, C>) {
-    // SAFETY: at EL2, as `Live::load` found; under the controls in force FP does not trap: they are
-    // eager, or `use_first` wrote so. Nothing of the host lives there.
-    unsafe { el2.cpu.load_fp(&vcpu.fp) };
+    // Beside a host that has its own, they come and go with each run.
+    let stays = !el2.cpu.host_uses_fp();
+    if stays {
+        // SAFETY: at EL2, as `Live::load` found; under the controls in force FP does not trap: they
+        // are eager, or `use_first` wrote so. Nothing of the host lives there.
+        unsafe { el2.cpu.load_fp(&vcpu.fp) };
+    }
     vcpu.fp_is_live = true;
     if vcpu.prepared.has_sve
         && let Some(state) = &mut vcpu.sve
@@ -101,7 +105,9 @@ pub(crate) fn load<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &mut El2<'_, P,
         unsafe {
             el2.host_zcr = el2.cpu.replace_zcr(vcpu.prepared.zcr);
             el2.cpu.write_switched(SwitchedReg::ZCR_EL1, zcr_el1);
-            el2.cpu.load_sve(state);
+            if stays {
+                el2.cpu.load_sve(state);
+            }
         }
     }
 }
@@ -109,14 +115,16 @@ pub(crate) fn load<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &mut El2<'_, P,
 /// Takes the registers back, which are the guest's and on the hardware.
 #[inline(never)]
 pub(crate) fn put<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &mut El2<'_, P, C>) {
-    // SAFETY: at EL2, as `Live::load` found; nothing of it traps, for it was loaded.
-    unsafe {
-        if el2.granted.sve()
-            && let Some(state) = &mut vcpu.sve
-        {
-            el2.cpu.save_sve(state);
+    if !el2.cpu.host_uses_fp() {
+        // SAFETY: at EL2, as `Live::load` found; nothing of it traps, for it was loaded.
+        unsafe {
+            if el2.granted.sve()
+                && let Some(state) = &mut vcpu.sve
+            {
+                el2.cpu.save_sve(state);
+            }
+            el2.cpu.save_fp(&mut vcpu.fp);
         }
-        el2.cpu.save_fp(&mut vcpu.fp);
     }
     vcpu.fp_is_live = false;
     el2.release_sve();
@@ -127,11 +135,40 @@ pub(crate) fn put<P: Platform, C: Cpu>(vcpu: &mut Vcpu<P>, el2: &mut El2<'_, P, 
 
 fn set_trap<P: Platform, C: Cpu>(vcpu: &Vcpu<P>, el2: &El2<'_, P, C>, traps: bool) {
     let e2h = el2.host_controls.hcr.contains(Hcr::E2H);
-    let cptr = vcpu.prepared.controls.cptr.with_fp_trap(traps, e2h);
+    let fp_traps = traps && !el2.cpu.host_uses_fp();
+    let cptr = vcpu.prepared.controls.cptr.with_fp_trap(fp_traps, e2h);
     let cptr = cptr.with_sve_trap(traps || !vcpu.prepared.has_sve, e2h);
-    // SAFETY: at EL2, as `Live::load` found; the rest of the word is what is in force already, and the
-    // host does without FP while a guest is loaded.
+    // SAFETY: at EL2, as `Live::load` found; the rest of the word is what is in force already, and a
+    // host to whom FP traps now does without while a guest is loaded.
     unsafe { el2.cpu.set_cptr(cptr) };
+}
+
+/// Makes FP not trap under `controls`; returns the bits of CPTR_EL2 by which it would.
+pub(crate) fn keep_open(controls: &mut Controls) -> u64 {
+    let in_guest = controls.cptr;
+    let e2h = controls.hcr.contains(Hcr::E2H);
+    controls.cptr = in_guest.with_fp_trap(false, e2h);
+    in_guest.bits() ^ controls.cptr.bits()
+}
+
+impl Prepared {
+    /// Returns what is exchanged around a run of a guest beside a host that uses FP.
+    #[inline(always)]
+    pub(crate) fn fp_switch<'a>(
+        &self,
+        is_live: bool,
+        fp: &'a mut FpState,
+        sve: &'a mut Option<&'static mut SveState>,
+    ) -> FpSwitch<'a> {
+        FpSwitch {
+            fp: is_live.then_some(fp),
+            sve: match is_live && self.has_sve {
+                true => sve.as_deref_mut(),
+                false => None,
+            },
+            cptr_difference: if is_live { 0 } else { self.fp_trap },
+        }
+    }
 }
 
 impl<P: Platform, C: Cpu> El2<'_, P, C> {

@@ -77,6 +77,18 @@ impl HcrSwitch {
     }
 }
 
+/// What is exchanged around a run where the host computes in FP registers.
+#[derive(Debug)]
+#[repr(C)] // for the assembly: two addresses, 0 where there is none, and a word
+pub struct FpSwitch<'a> {
+    /// The guest's FP/SIMD registers, once it has used them.
+    pub fp: Option<&'a mut FpState>,
+    /// The guest's SVE registers, if it has them, once it has used them or those.
+    pub sve: Option<&'a mut SveState>,
+    /// The bits of `CPTR_EL2` that are other in the guest than in the host.
+    pub cptr_difference: u64,
+}
+
 /// Which vector brought the CPU back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -191,6 +203,24 @@ pub unsafe trait Cpu {
     /// [`keep`](Self::keep) would return now, of a guard that the CPU can do: a host leaves its
     /// vectors and TPIDR_EL1 as they are while a guest is loaded.
     unsafe fn enter(&self, frame: &mut GuestFrame, hcr: HcrSwitch, kept: &Self::Kept) -> ExitWords;
+
+    /// Returns whether the host is compiled to compute in FP registers. Guests are entered by
+    /// [`enter_beside_fp`](Self::enter_beside_fp) then, and FP does not trap between two runs.
+    fn host_uses_fp(&self) -> bool;
+
+    /// Runs the guest as [`enter`](Self::enter) does, with its own FP registers if it has some. The
+    /// host's are as before then, by the compiler's care for those that it gave up.
+    ///
+    /// # Safety
+    ///
+    /// As for `enter`. FP does not trap at EL2; nor does SVE, if `fp` has its registers.
+    unsafe fn enter_beside_fp(
+        &self,
+        frame: &mut GuestFrame,
+        hcr: HcrSwitch,
+        kept: &Self::Kept,
+        fp: FpSwitch<'_>,
+    ) -> ExitWords;
 
     /// Reads the controls in force.
     ///

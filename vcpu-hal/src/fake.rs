@@ -7,12 +7,12 @@
 use core::cell::{Cell, RefCell};
 
 use vcpu_regs::{
-    At, Controls, Cptr, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre, IchReg,
-    IchVtr, IdRegisters, Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg, SwitchedState,
-    Va, VectorLengths,
+    At, Controls, Cptr, CptrE2h, DebugState, Esr, Features, FpState, GuestFrame, Hcr, IccSre,
+    IchReg, IchVtr, IdRegisters, Intid, InvalidateStep, Par, Pstate, SveState, SwitchedReg,
+    SwitchedState, Va, VectorLengths,
 };
 
-use crate::{Cause, Cpu, Daif, ExitWords, Guard, HcrSwitch, HostMode};
+use crate::{Cause, Cpu, Daif, ExitWords, FpSwitch, Guard, HcrSwitch, HostMode};
 
 /// What the guest does between one entry and the exit after it.
 #[derive(Clone, Copy)]
@@ -76,6 +76,10 @@ pub struct ScriptedCpu<'s> {
     pub debug: RefCell<DebugState>,
     /// The FP registers on the hardware.
     pub fp: RefCell<FpState>,
+    /// Whether the host computes in FP registers; it does not to begin with.
+    pub host_uses_fp: Cell<bool>,
+    /// What a guest does in each run with its FP registers, where they do not trap.
+    pub guest_fp: Cell<fn(&mut FpState)>,
     /// The SVE registers on the hardware, but for the first 128 bits of Z registers: those are in
     /// `fp`.
     pub sve: RefCell<SveState>,
@@ -185,6 +189,8 @@ impl<'s> ScriptedCpu<'s> {
             switched: RefCell::default(),
             debug: RefCell::default(),
             fp: RefCell::default(),
+            host_uses_fp: Cell::new(false),
+            guest_fp: Cell::new(|_| ()),
             sve: RefCell::default(),
             zcr_el2: Cell::new(0),
             vector_lengths: VectorLengths::default(),
@@ -197,6 +203,15 @@ impl<'s> ScriptedCpu<'s> {
             pending: Cell::new(Intid(1023)),
             ich: RefCell::default(),
             script: Cell::new(script),
+        }
+    }
+
+    /// Returns whether FP traps at EL2 and below.
+    fn fp_traps(&self) -> bool {
+        let controls = self.controls.get();
+        match controls.hcr.contains(Hcr::E2H) {
+            true => controls.cptr.bits() & CptrE2h::FPEN.bits() != CptrE2h::FPEN.bits(),
+            false => controls.cptr.contains(Cptr::TFP),
         }
     }
 
@@ -303,9 +318,63 @@ unsafe impl Cpu for ScriptedCpu<'_> {
             unsafe { self.set_virtual_serror(false) }; // the guest takes it
         }
         (step.guest)(frame);
+        if !self.fp_traps() {
+            self.guest_fp.get()(&mut self.fp.borrow_mut());
+        }
         let pstate = Pstate::from_bits_retain(frame.pstate);
         self.pstate.set(pstate & Pstate::OF_HOST);
         step.words
+    }
+
+    fn host_uses_fp(&self) -> bool {
+        self.host_uses_fp.get()
+    }
+
+    /// Plays the next step.
+    ///
+    /// # Panics
+    ///
+    /// As for an entry; and if FP traps, which the host would use.
+    unsafe fn enter_beside_fp(
+        &self,
+        frame: &mut GuestFrame,
+        hcr: HcrSwitch,
+        kept: &Guard,
+        fp: FpSwitch<'_>,
+    ) -> ExitWords {
+        assert!(!self.fp_traps(), "FP traps between runs");
+        let FpSwitch {
+            fp,
+            sve,
+            cptr_difference,
+        } = fp;
+        let toggle_cptr = || {
+            let mut controls = self.controls.get();
+            let toggled = controls.cptr.bits() ^ cptr_difference;
+            controls.cptr = Cptr::from_bits_retain(toggled);
+            self.controls.set(controls);
+        };
+        let host = self.fp.borrow().clone();
+        // SAFETY: values only.
+        unsafe {
+            if let Some(fp) = &fp {
+                self.load_fp(fp);
+            }
+            if let Some(sve) = &sve {
+                self.load_sve(sve);
+            }
+            toggle_cptr();
+            let words = self.enter(frame, hcr, kept);
+            toggle_cptr();
+            if let Some(sve) = sve {
+                self.save_sve(sve);
+            }
+            if let Some(fp) = fp {
+                self.save_fp(fp);
+                self.fp.replace(host);
+            }
+            words
+        }
     }
 
     unsafe fn controls(&self, _: Features) -> Controls {

@@ -14,7 +14,7 @@ pub mod percpu;
 mod platform;
 
 mod guard;
-pub use cpu::{Cause, Cpu, Daif, ExitWords, HcrSwitch, HostMode};
+pub use cpu::{Cause, Cpu, Daif, ExitWords, FpSwitch, HcrSwitch, HostMode};
 pub use guard::{BranchHistory, Guard};
 pub use inject::{Inject, Lines};
 pub use irq::FetchIrq;

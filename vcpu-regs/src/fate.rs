@@ -14,6 +14,7 @@ use crate::{IdRegisters, SwitchedReg, SysReg};
 
 /// What becomes of a register when two guests share a CPU, or of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Fate {
     /// `run` exchanges it: a field of [`GuestFrame`](crate::GuestFrame), or of the PSTATE in it.
@@ -43,6 +44,7 @@ pub enum Fate {
 
 /// What brings a register: at least so much in four bits of an ID register.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Feature {
     /// The feature, as Arm names it.
     pub name: &'static str,
@@ -77,6 +79,7 @@ pub(crate) type Span = (u8, u8);
 
 /// A row: registers of one kind.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct FateRow {
     /// Arm's name, `<n>` where several share it.
     pub name: &'static str,

@@ -91,6 +91,9 @@ pub struct Test {
     /// More QEMU arguments.
     #[serde(default)]
     pub args: Vec<String>,
+    /// The hypervisor has FP registers of its own.
+    #[serde(default)]
+    pub hard_float: bool,
     /// A guest made of these A64 instructions (after an Image header) in place of the default one.
     pub code: Option<Vec<u32>>,
     /// Takes minutes: run by `cargo xtask test --long` only.
@@ -176,6 +179,7 @@ impl Test {
             smp: one(),
             timeout_s: timeout.as_secs(),
             args: Vec::new(),
+            hard_float: false,
             code: None,
             long: false,
             program: None,

@@ -9,7 +9,10 @@ pub mod transcript;
 
 use crate::{
     example::{self, CpuModel, Example},
-    setup::{self, compiler},
+    setup::{
+        self,
+        compiler::{self, Float},
+    },
     workspace::Workspace,
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -61,6 +64,9 @@ pub struct Args {
     /// Build without optimisation
     #[arg(long)]
     debug: bool,
+    /// Build the hypervisor with FP registers of its own
+    #[arg(long)]
+    hard_float: bool,
     /// Wait for a debugger before the first instruction
     #[arg(long)]
     gdb: bool,
@@ -97,7 +103,11 @@ pub fn run(args: &Args) -> Result<()> {
     let example = example::find(&workspace, name)?;
     let guest = guest(args, &example, &workspace)?;
     let qemu = setup::emulator::ensure(args.qemu.as_deref())?;
-    let (mut build, elf) = build(&workspace, name, args.debug)?;
+    let float = match args.hard_float {
+        true => Float::Hard,
+        false => Float::Soft,
+    };
+    let (mut build, elf) = build(&workspace, name, args.debug, float)?;
     let status = build.status().context("cargo cannot be started")?;
     ensure!(status.success(), "`{name}` does not build");
 
@@ -192,14 +202,19 @@ fn settings(args: &Args, example: &Example) -> Result<Vec<String>> {
 }
 
 /// Returns the command that builds an example, and the ELF file that it makes.
-pub fn build(workspace: &Workspace, example: &str, debug: bool) -> Result<(Command, PathBuf)> {
-    let mut command = setup::compiler::ensure()?.cargo("build");
+pub fn build(
+    workspace: &Workspace,
+    example: &str,
+    debug: bool,
+    float: Float,
+) -> Result<(Command, PathBuf)> {
+    let mut command = compiler::ensure_for(float)?.cargo("build");
     command.args(["--package", example]);
     if !debug {
         command.arg("--release");
     }
     let profile = if debug { "debug" } else { "release" };
-    let folder = workspace.target_dir.join(compiler::TARGET).join(profile);
+    let folder = workspace.target_dir.join(float.target()).join(profile);
     Ok((command, folder.join(example)))
 }
 

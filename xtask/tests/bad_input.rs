@@ -71,7 +71,7 @@ impl Folder {
 fn unknown_example_is_told_with_those_there_are() {
     assert_says(
         &refusal(&["qemu", "helo"]),
-        &["no example is named `helo`", "hello, linux"],
+        &["no example is named `helo`", "hello, ", "linux, ", "smp"],
     );
 }
 
@@ -139,6 +139,18 @@ fn guest_larger_than_ram_is_told_with_the_ram_it_needs() {
 fn guest_options_mean_nothing_to_an_example_with_its_own_guest() {
     let says = refusal(&["qemu", "hello", "--append", "quiet"]);
     assert_says(&says, &["brings its own guest", "--append"]);
+}
+
+#[test]
+fn settings_of_virtual_machines_mean_nothing_to_an_example_without() {
+    let says = refusal(&["qemu", "hello", "--vcpus", "2"]);
+    assert_says(&says, &["`hello` makes no virtual machines", "--vcpus"]);
+}
+
+#[test]
+fn initrd_needs_the_program_it_is_for() {
+    let says = refusal(&["qemu", "raw", "--initrd", "/dev/null"]);
+    assert_says(&says, &["--initrd is for the program that --kernel names"]);
 }
 
 #[test]

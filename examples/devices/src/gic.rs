@@ -9,6 +9,8 @@
 //! The state does not know which version a guest has: the registers are in [`v3`] and [`v2`].
 
 mod bank;
+#[cfg(test)]
+mod model;
 mod registers;
 mod state;
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub const TIMER: u64 = 3;
 pub const DEACTIVATE: u64 = 4;
 /// Sets ICC_IGRPEN0_EL1 and ICC_IGRPEN1_EL1 from x1 and x2, and ICC_PMR_EL1 from x3.
 pub const ENABLE: u64 = 5;
+/// Lets interrupts in and runs in a loop, without an exit of its own, until x26 is not 0.
+pub const SPIN: u64 = 6;
 
 /// The INTID of no interrupt.
 pub const NOTHING: u64 = 1023;
@@ -40,6 +42,7 @@ guest_code! {
     "b.eq 5f",
     "cmp x0, #5",
     "b.lo 6f",
+    "b.hi 8f",
     "msr S3_0_C12_C12_6, x1", // ICC_IGRPEN0_EL1
     "msr S3_0_C12_C12_7, x2", // ICC_IGRPEN1_EL1
     "msr S3_0_C4_C6_0, x3", // ICC_PMR_EL1
@@ -68,6 +71,12 @@ guest_code! {
     "wfi",
     "mrs x1, cntv_ctl_el0",
     "cbnz x1, 7b", // until its handler has stopped it
+    "msr daifset, #3",
+    "b 1b",
+    "8:",
+    "msr daifclr, #3",
+    "7:",
+    "cbz x26, 7b",
     "msr daifset, #3",
     "b 1b",
     "6:",

@@ -211,7 +211,7 @@ const GICC_DIR: u64 = GICV.start + 0x1000;
 const SENDER: u8 = 3;
 
 /// Returns an SGI as the guest is to see it.
-fn sgi(intid: Intid) -> VirtualInterrupt {
+pub fn sgi(intid: Intid) -> VirtualInterrupt {
     VirtualInterrupt {
         trigger: Trigger::SentBy(SENDER),
         ..intid.into()

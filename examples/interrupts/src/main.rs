@@ -7,6 +7,7 @@
 mod guest;
 mod host;
 mod physical;
+mod posted;
 mod scenes;
 mod taken;
 
@@ -14,7 +15,7 @@ use aarch64_cpu::registers::{ID_AA64PFR0_EL1, Readable};
 use host::{Host, Rig};
 use machine::{Error, GuestMemory, Machine, println};
 use physical::{GICC, GICH, GICV, Physical};
-use vcpu_core::{El2, Vm};
+use vcpu_core::{El2, Mailed, Vm};
 use vcpu_hal::{
     Inject,
     inject::{HcrLine, ListRegisters, ListRegistersV2},
@@ -48,7 +49,7 @@ fn main(machine: Machine) -> Result<(), Error> {
     }
 }
 
-fn play<I: Inject, F: Physical + Copy>(
+fn play<I: Inject + Copy, F: Physical + Copy>(
     mut machine: Machine,
     lists: I,
     gic: F,
@@ -58,9 +59,9 @@ fn play<I: Inject, F: Physical + Copy>(
     for (at, code) in guest::pieces(has_gicv3) {
         machine.ram.load(start + at, code)?;
     }
-    // SAFETY: `virt` has one CPU here.
-    let lists = unsafe { Host::new(lists, gic) };
-    let mut el2 = El2::enable(&lists)?;
+    // SAFETY: the first CPU alone runs guests.
+    let plain = unsafe { Host::new(lists, gic) };
+    let mut el2 = El2::enable(&plain)?;
     let mut memory = GuestMemory::new(el2.ids(), machine.frames, &machine.ram)?;
     memory.map_ram(start..machine.ram.end())?;
     if !has_gicv3 {
@@ -77,6 +78,14 @@ fn play<I: Inject, F: Physical + Copy>(
         scenes::crowd(&mut rig)?;
         scenes::run(&mut rig)?;
     }
+    drop(el2);
+
+    // SAFETY: as above.
+    let mailed = unsafe { Host::new(Mailed::new(lists), gic) };
+    let mut el2 = El2::enable(&mailed)?;
+    let mut rig = Rig::new(&mut el2, &vm, start, guest::VECTORS);
+    scenes::set_up(&mut rig, 0)?;
+    posted::play(&mut rig, has_gicv3)?;
     drop(el2);
 
     // SAFETY: as above.

@@ -2,6 +2,7 @@
 
 use core::{arch::asm, ptr::NonNull};
 
+use aarch64_cpu::asm::barrier::{SY, dsb, isb};
 use arm_gic::{
     IntId, UniqueMmioPointer,
     gicv2::GicV2 as SetupV2,
@@ -18,6 +19,9 @@ use crate::guest::VIRTUAL_TIMER;
 
 /// INTID of the maintenance interrupt on `virt`.
 pub const MAINTENANCE: u32 = 25;
+
+/// The SGI with which another CPU makes the first look into its mailbox.
+pub const KICK: u32 = 1;
 
 /// A GICv2's physical CPU interface on `virt`.
 pub const GICC: usize = 0x0801_0000;
@@ -92,8 +96,8 @@ pub unsafe fn enable_v2() -> Result<(), Error> {
     let mut gic = unsafe { SetupV2::new(distributor, GICC as *mut _) };
     gic.setup();
     gic.set_priority_mask(0xff);
-    for ppi in [VIRTUAL_TIMER, MAINTENANCE] {
-        let intid = IntId::ppi(ppi - 16);
+    let ppis = [VIRTUAL_TIMER, MAINTENANCE].map(|intid| IntId::ppi(intid - 16));
+    for intid in ppis.into_iter().chain([IntId::sgi(KICK)]) {
         gic.set_interrupt_priority(intid, 0x80);
         let enabled = gic.enable_interrupt(intid, true);
         enabled.map_err(|_| Error::Guest("the interrupt controller cannot be used"))?;
@@ -119,8 +123,8 @@ pub unsafe fn enable_v3() -> Result<(), Error> {
     let mut gic = gic.map_err(|_| NOT_THERE)?;
     gic.setup(0);
     GicCpuInterface::set_priority_mask(0xff);
-    for ppi in [VIRTUAL_TIMER, MAINTENANCE] {
-        let intid = IntId::ppi(ppi - 16);
+    let ppis = [VIRTUAL_TIMER, MAINTENANCE].map(|intid| IntId::ppi(intid - 16));
+    for intid in ppis.into_iter().chain([IntId::sgi(KICK)]) {
         let configured = gic
             .set_interrupt_priority(intid, Some(0), 0x80)
             .and_then(|()| gic.enable_interrupt(intid, Some(0), true));
@@ -141,4 +145,19 @@ pub unsafe fn enable_v3() -> Result<(), Error> {
         );
     }
     Ok(())
+}
+
+/// Interrupts the first CPU, for it to find what was written before.
+pub fn kick(has_gicv3: bool) {
+    dsb(SY); // the post, before the interrupt that tells of it
+    if has_gicv3 {
+        let first = u64::from(KICK) << 24 | 1;
+        // SAFETY: ICC_SGI1R_EL1, of an interrupt that the first CPU expects.
+        unsafe { asm!("msr S3_0_C12_C11_5, {}", in(reg) first, options(nostack)) };
+        isb(SY);
+    } else {
+        let sgir = (layout::GIC_DISTRIBUTOR.start + 0xf00) as *mut u32;
+        // SAFETY: GICD_SGIR of a GICv2 of `virt`, mapped as Device; as above.
+        unsafe { sgir.write_volatile(1 << 16 | KICK) };
+    }
 }

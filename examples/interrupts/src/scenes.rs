@@ -46,7 +46,11 @@ pub fn run(rig: &mut Rig<'_, '_, impl Inject, impl Physical>) -> Result<(), Erro
     Ok(())
 }
 
-fn set_up(rig: &mut Rig<'_, '_, impl Inject, impl Physical>, control: u64) -> Result<(), Error> {
+/// Sets the guest's interface up, everything let in.
+pub fn set_up(
+    rig: &mut Rig<'_, '_, impl Inject, impl Physical>,
+    control: u64,
+) -> Result<(), Error> {
     rig.command([SET_UP, control, 0xff, 0, 0], |_, _| NOTHING)
 }
 

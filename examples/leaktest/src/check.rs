@@ -6,7 +6,7 @@ use vcpu_hal::{
     Inject,
     inject::{CpuInterface, VirtualInterrupt},
 };
-use vcpu_regs::{Gpr, IchReg, IdRegisters, Intid, Pstate, SwitchedReg, SysReg};
+use vcpu_regs::{Fate, Gpr, IchReg, IdRegisters, Intid, Pstate, SwitchedReg, SysReg};
 
 use crate::{
     code::{self, Word},
@@ -73,7 +73,11 @@ impl Check<'_, '_> {
         self.guests.read(el2, Reader::Short, None)?;
         self.guests.keep(Reader::Short)?;
         let all = code::registers().count();
-        println!("  readable: {} of {all} encodings", self.guests.readable());
+        println!(
+            "  readable: {} of {all} encodings",
+            self.guests.readable().count()
+        );
+        self.ask_fates(has_interface::<I>());
         let granted = self.guests.granted(el2);
         let alone = granted.granted(IdRegisters::default().features());
         let by_grant = |reg: &SwitchedReg| reg.exists(granted) && !reg.exists(alone);
@@ -85,6 +89,11 @@ impl Check<'_, '_> {
             println!();
         }
 
+        let [executed, shown] = self.guests.has_vectors()?;
+        if executed != shown {
+            self.tally
+                .leak(format_args!("SVE is executed: {executed}, shown: {shown}"));
+        }
         for value in VALUES {
             self.by_table(el2, value)?;
         }
@@ -93,6 +102,23 @@ impl Check<'_, '_> {
         println!("  by the table: {} rows", switched(el2).count());
         self.by_encoding(el2)?;
         self.leave_out(el2)
+    }
+
+    /// Holds what the guest can read against the fates: nothing that should trap, nothing unheard of.
+    fn ask_fates(&mut self, has_interface: bool) {
+        for reg in self.guests.readable() {
+            let fate = reg.fate();
+            let is_expected = match fate {
+                Some(Fate::Trapped(_)) => self.guests.is_shown(reg),
+                None | Some(Fate::Undefined(_) | Fate::Unknown(_)) => false,
+                Some(Fate::Interface(_)) => has_interface,
+                Some(_) => true,
+            };
+            if !is_expected && known::untrapped(fate).is_none() {
+                self.tally
+                    .leak(format_args!("{reg} can be read, but its fate is {fate:?}"));
+            }
+        }
     }
 
     /// Writes what the table names, and what it does not need to.
@@ -310,6 +336,7 @@ fn switched<I: Inject>(el2: &ThisCpu<I>) -> impl Iterator<Item = SwitchedReg> + 
 fn shown_as(reg: SwitchedReg) -> Word {
     const DISR_EL1: SysReg = SysReg::new(3, 0, 12, 1, 1);
     match reg {
+        SwitchedReg::ZCR_EL1 => Word::Named("ZCR_EL1"),
         SwitchedReg::SP_EL1 => Word::Named("SP"),
         SwitchedReg::VDISR_EL2 => Word::Register(DISR_EL1),
         SwitchedReg::ELR_EL1 => Word::Named("ELR_EL1"),

@@ -39,7 +39,7 @@ guest_code! {
     ".endr",
     "mov x0, sp",
     "str x0, [x1], #8",
-    ".irp reg, elr_el1, spsr_el1, esr_el1, far_el1",
+    ".irp reg, elr_el1, spsr_el1, esr_el1, far_el1, S3_0_C1_C2_0", // ZCR_EL1
     "mrs x0, \\reg",
     "str x0, [x1], #8",
     ".endr",
@@ -59,12 +59,29 @@ guest_code! {
     ".inst \\word", // cntb x0; str z0, [x5, #1, mul vl]; str p0, [x5]; rdffr p0.b; smstart; rdsvl x0, #1
     "str x0, [x1], #8",
     ".endr",
+    // All of SVE, at the longest vectors; what is undefined leaves its place as it was.
+    "mov x0, #0xf",
+    "msr S3_0_C1_C2_0, x0",
+    "isb",
+    ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
+    "str z\\n, [x1]",
+    "add x1, x1, #256",
+    ".endr",
+    ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+    "str p\\n, [x1]",
+    "add x1, x1, #32",
+    ".endr",
+    "rdffr p0.b",
+    "str p0, [x1]",
+    "add x1, x1, #32",
     "br x6",
 }
 
 guest_code! {
-    /// Fills Q0 to Q31, FPCR and FPSR from x0.
+    /// Fills Q0 to Q31, FPCR and FPSR from x0; Z0 to Z31, P0 to P15 and FFR too where they are
+    /// there. X5 is memory.
     fill_fp:
+    ".arch_extension sve",
     ".arch_extension fp",
     ".arch_extension simd",
     ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
@@ -72,15 +89,41 @@ guest_code! {
     ".endr",
     "msr fpcr, x0",
     "msr fpsr, x0",
+    // SVE, at the longest vectors, where it is granted; an exception ends this.
+    "mov x1, #0xf",
+    "msr S3_0_C1_C2_0, x1", // ZCR_EL1
+    "isb",
+    "str x0, [x5]",
+    "str x0, [x5, #8]",
+    "str x0, [x5, #16]",
+    "str x0, [x5, #24]",
+    ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
+    "dup z\\n\\().d, x0",
+    ".endr",
+    ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+    "ldr p\\n, [x5]",
+    ".endr",
+    "wrffr p0.b",
     "hvc #0x10",
 }
 
 /// Names of the words that [`state`] stores after X0 and X2 to X30.
-const AFTER_X: [&str; 5] = ["SP", "ELR_EL1", "SPSR_EL1", "ESR_EL1", "FAR_EL1"];
+const AFTER_X: [&str; 6] = ["SP", "ELR_EL1", "SPSR_EL1", "ESR_EL1", "FAR_EL1", "ZCR_EL1"];
 /// Names of the last of them: instructions that a guest has not got.
 const PROBES: [&str; 6] = ["CNTB", "Z0", "P0", "FFR", "SMSTART", "RDSVL"];
-/// X0, X2 to X30; [`AFTER_X`]; Q0 to Q31; [`PROBES`].
-pub const STATE_WORDS: usize = 30 + AFTER_X.len() + 64 + PROBES.len();
+/// Words of a Z register at the longest vectors, and of a predicate.
+const Z_WORDS: usize = 32;
+const P_WORDS: usize = 4;
+/// Where each part starts: [`AFTER_X`], Q0 to Q31, [`PROBES`], Z0 to Z31, P0 to P15, FFR.
+const AFTER_X_AT: usize = 30;
+const Q_AT: usize = AFTER_X_AT + AFTER_X.len();
+/// CNTB, the first of [`PROBES`]: bytes of a Z register.
+pub const PROBES_AT: usize = Q_AT + 64;
+const Z_AT: usize = PROBES_AT + PROBES.len();
+const P_AT: usize = Z_AT + 32 * Z_WORDS;
+const FFR_AT: usize = P_AT + 16 * P_WORDS;
+/// All of them, after X0 and X2 to X30.
+pub const STATE_WORDS: usize = FFR_AT + P_WORDS;
 
 /// One of the words that the reading guest stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +134,10 @@ pub enum Word {
     Named(&'static str),
     /// Q0 to Q31, half of it.
     Q(usize),
+    /// Z0 to Z31, a part.
+    Z(usize),
+    /// P0 to P15, a part.
+    P(usize),
     /// What `MRS` gives.
     Register(SysReg),
 }
@@ -101,9 +148,12 @@ impl Word {
         match index {
             0 => Self::X(0),
             1..30 => Self::X(index + 1),
-            30..35 => Self::Named(AFTER_X[index - 30]),
-            35..99 => Self::Q((index - 35) / 2),
-            _ => Self::Named(PROBES[(index - 99) % PROBES.len()]),
+            AFTER_X_AT..Q_AT => Self::Named(AFTER_X[index - AFTER_X_AT]),
+            Q_AT..PROBES_AT => Self::Q((index - Q_AT) / 2),
+            PROBES_AT..Z_AT => Self::Named(PROBES[index - PROBES_AT]),
+            Z_AT..P_AT => Self::Z((index - Z_AT) / Z_WORDS),
+            P_AT..FFR_AT => Self::P((index - P_AT) / P_WORDS),
+            _ => Self::Named("FFR"),
         }
     }
 }
@@ -114,6 +164,8 @@ impl core::fmt::Display for Word {
             Self::X(n) => write!(f, "X{n}"),
             Self::Named(name) => f.write_str(name),
             Self::Q(n) => write!(f, "Q{n}"),
+            Self::Z(n) => write!(f, "Z{n}"),
+            Self::P(n) => write!(f, "P{n}"),
             Self::Register(reg) => write!(f, "{reg}"),
         }
     }

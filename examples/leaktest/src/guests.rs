@@ -1,12 +1,15 @@
 //! The two guests: one writes, the other reads all it can.
 
+extern crate alloc;
+
+use alloc::boxed::Box;
 use core::mem;
 
 use machine::{Error, GuestRam};
 use vcpu_asm::El2Cpu;
 use vcpu_core::{El2, Exit, Fp, Live, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{Inject, Platform, irq::LeavePending, percpu::MpidrTable};
-use vcpu_regs::{Features, Gpr, SwitchedReg, SwitchedState, SysReg};
+use vcpu_regs::{Features, Gpr, SveState, SwitchedReg, SwitchedState, SysReg};
 
 use crate::{
     code::{self, DONE, EXCEPTION, STATE_WORDS, UNDEFINED, Word, Writer},
@@ -97,6 +100,8 @@ pub struct Guests<'m> {
     writer: Vm,
     reader: Vm,
     config: VcpuConfig,
+    /// Memory for the SVE registers of the one vCPU there is at a time.
+    sve: Option<&'static mut SveState>,
     readable: [u16; MOST],
     count: usize,
 }
@@ -121,6 +126,7 @@ impl<'m> Guests<'m> {
             writer,
             reader,
             config,
+            sve: Some(Box::leak(Box::default())),
             readable: [0; MOST],
             count: 0,
         })
@@ -129,6 +135,19 @@ impl<'m> Guests<'m> {
     /// What of this CPU's features is switched for the guests.
     pub fn granted<I: Inject>(&self, el2: &ThisCpu<I>) -> Features {
         el2.ids().features().granted(self.reader.ids().features())
+    }
+
+    /// Returns whether the guests are told of the feature that brings `reg`.
+    pub fn is_shown(&self, reg: SysReg) -> bool {
+        let row = SysReg::fates().find(|row| row.contains(reg));
+        let feature = row.and_then(|row| row.feature);
+        feature.is_some_and(|feature| feature.is_in(self.reader.ids()))
+    }
+
+    /// Returns whether the reading guest executed an instruction of SVE, and whether it is to.
+    pub fn has_vectors(&self) -> Result<[bool; 2], Error> {
+        let executed = self.word(code::PROBES_AT, self.stored())? != UNDEFINED;
+        Ok([executed, self.reader.ids().features().sve()])
     }
 
     /// Returns whether a load brings the FP registers.
@@ -151,9 +170,10 @@ impl<'m> Guests<'m> {
         }
     }
 
-    /// How many registers the reading guest can read.
-    pub fn readable(&self) -> usize {
-        self.count
+    /// Returns the registers that the reading guest can read.
+    pub fn readable(&self) -> impl Iterator<Item = SysReg> {
+        let readable = self.readable[..self.count].iter();
+        readable.map(|&bits| SysReg::from_bits(bits))
     }
 
     /// Finds out which registers there are, from what a full reading stored.
@@ -188,6 +208,7 @@ impl<'m> Guests<'m> {
             Reader::Short => b + READER,
         };
         let mut vcpu = new_vcpu(&self.config, b, CODE);
+        self.lend(&mut vcpu);
         let operands = [(1, b + STORED), (5, b + SCRATCH), (6, code), (7, UNDEFINED)];
         for (n, value) in operands {
             vcpu.set_reg(Gpr::new(n), value);
@@ -197,13 +218,24 @@ impl<'m> Guests<'m> {
         stale.put_back(&mut live);
         loop {
             match live.run() {
-                Exit::Hypercall(call) if call.imm() == DONE => return Ok(()),
+                Exit::Hypercall(call) if call.imm() == DONE => break,
                 exit @ (Exit::SysReg(_) | Exit::Other(_)) => live.reflect(exit),
                 exit => {
                     machine::println!("LEAK: {exit} at {:#x}", live.pc());
                     return Err(Error::Guest("the reading guest went astray"));
                 }
             }
+        }
+        drop(live);
+        self.sve = vcpu.take_sve();
+        Ok(())
+    }
+
+    /// Gives a vCPU the memory for its SVE registers, all zero.
+    fn lend<I: Inject>(&mut self, vcpu: &mut Vcpu<OneCpu<I>>) {
+        if let Some(state) = self.sve.take() {
+            state.clear();
+            vcpu.lend_sve(state);
         }
     }
 
@@ -218,6 +250,7 @@ impl<'m> Guests<'m> {
         let a = self.ram.start();
         write_code(self.ram, instruction)?;
         let mut vcpu = new_vcpu(&self.config, a, CODE);
+        self.lend(&mut vcpu);
         vcpu.set_reg(Gpr::X0, value);
         prepare(&mut vcpu);
         self.run_writer(el2, &mut vcpu)
@@ -233,8 +266,10 @@ impl<'m> Guests<'m> {
     ) -> Result<Option<(SysReg, Outcome)>, Error> {
         let a = self.ram.start();
         let mut vcpu = new_vcpu(&self.config, a, CODE);
+        self.lend(&mut vcpu);
         vcpu.set_reg(Gpr::X0, value);
         let (entry, pstate) = (vcpu.pc(), vcpu.pstate());
+        let mut found = None;
         let mut live = vcpu.load(el2, &self.writer)?;
         for target in targets {
             write_code(self.ram, code::msr(target))?;
@@ -244,10 +279,13 @@ impl<'m> Guests<'m> {
             let outcome = run_writer(&mut live, entry, self.timer);
             self.timer.stop();
             if outcome != Outcome::Undefined {
-                return Ok(Some((target, outcome)));
+                found = Some((target, outcome));
+                break;
             }
         }
-        Ok(None)
+        drop(live);
+        self.sve = vcpu.take_sve();
+        Ok(found)
     }
 
     /// Has a new vCPU fill its FP registers with `value`.
@@ -259,7 +297,9 @@ impl<'m> Guests<'m> {
         let a = self.ram.start();
         code::write_fp_filler(self.ram, a + CODE)?;
         let mut vcpu = new_vcpu(&self.config, a, CODE);
+        self.lend(&mut vcpu);
         vcpu.set_reg(Gpr::X0, value);
+        vcpu.set_reg(Gpr::X5, a + SCRATCH);
         self.run_writer(el2, &mut vcpu)
     }
 
@@ -273,6 +313,8 @@ impl<'m> Guests<'m> {
         self.timer.start();
         let outcome = run_writer(&mut live, entry, self.timer);
         self.timer.stop();
+        drop(live);
+        self.sve = vcpu.take_sve();
         Ok(outcome)
     }
 

@@ -1,6 +1,6 @@
 //! What may differ, and why.
 
-use vcpu_regs::{SwitchedReg, SysReg};
+use vcpu_regs::{Fate, Hcr, SwitchedReg, SysReg, Trap};
 
 const CNTPCT_EL0: SysReg = SysReg::new(3, 3, 14, 0, 1);
 const CNTVCT_EL0: SysReg = SysReg::new(3, 3, 14, 0, 2);
@@ -83,6 +83,19 @@ fn plain(reg: SysReg) -> [SysReg; 2] {
     match reg.op1() {
         5 => [with(0), with(3)],
         _ => [reg; 2],
+    }
+}
+
+/// Returns why a register of this fate can be read, although it should trap, if it may.
+pub fn untrapped(fate: Option<Fate>) -> Option<&'static str> {
+    match fate? {
+        Fate::Trapped([Trap::Hcr(Hcr::TIDCP)]) => {
+            Some("QEMU 7.2 has no HCR_EL2.TIDCP; what it has behind are constants")
+        }
+        Fate::Interface([Trap::IccSreClear(_)]) => {
+            Some("ICC_SRE_EL2.Enable is stuck at 1, and so is all of ICC_SRE_EL1")
+        }
+        _ => None,
     }
 }
 

@@ -62,6 +62,12 @@ const GRANTED: How = How {
     takes_turns: true,
 };
 
+const WITH_SVE: How = How {
+    name: "SVE granted, with its first use:",
+    extensions: Extensions::SVE,
+    ..PLAIN
+};
+
 const WITH_LISTS: How = How {
     name: "list registers:",
     ..PLAIN
@@ -94,6 +100,7 @@ fn main(machine: Machine) -> Result<(), Error> {
     test.run(&mut el2.take_turns(), &GRANTED)?;
     drop(el2);
     test.run(&mut El2::enable(&LISTS)?, &WITH_LISTS)?;
+    test.run(&mut El2::enable(&LINE)?, &WITH_SVE)?;
     test.tally.verdict()
 }
 

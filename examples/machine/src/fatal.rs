@@ -11,6 +11,7 @@ use aarch64_rt::{ExceptionHandlers, RegisterStateRef, exception_handlers};
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
     crate::println!("{info}");
+    crate::vmm::tell_last_exits();
     defmt::error!("{}", defmt::Display2Format(info));
     crate::power_off()
 }
@@ -49,6 +50,7 @@ impl ExceptionHandlers for Fatal {
 fn stop(what: &str, state: &RegisterStateRef) -> ! {
     let (esr, far, elr) = (ESR_EL2.get(), FAR_EL2.get(), state.elr);
     crate::println!("{what}: ESR {esr:#x} ELR {elr:#x} FAR {far:#x}");
+    crate::vmm::tell_last_exits();
     defmt::error!(
         "{=str}: ESR {=u64:#x} ELR {=u64:#x} FAR {=u64:#x}",
         what,

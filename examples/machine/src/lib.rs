@@ -27,7 +27,7 @@ use core::arch::asm;
 
 mod boot;
 pub mod console;
-mod cpus;
+pub mod cpus;
 mod critical;
 mod error;
 mod fatal;

@@ -21,3 +21,4 @@ pub use guest::Guest;
 pub use hypervisor::Hypervisor;
 pub use platform::{Host, VirtHost};
 pub use stats::Stats;
+pub(crate) use trace::dump as tell_last_exits;

@@ -18,7 +18,7 @@ use machine::{
 machine::main!(main);
 
 fn main(machine: Machine) -> Result<(), Error> {
-    let settings = Settings::read(&machine.tree, 1)?;
+    let settings = Settings::read(&machine.tree, 1, &[])?;
     vmm::run(machine, &settings, |files| {
         let program = match files.given()? {
             Some(given) => given,

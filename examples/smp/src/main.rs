@@ -12,7 +12,7 @@ use machine::{
 machine::main!(main);
 
 fn main(machine: Machine) -> Result<(), Error> {
-    let settings = Settings::read(&machine.tree, 4)?;
+    let settings = Settings::read(&machine.tree, 4, &[])?;
     vmm::run(machine, &settings, |files| {
         Ok([GuestConfig {
             bootargs: files.bootargs(),

@@ -113,6 +113,83 @@ pub unsafe extern "C" fn call_with(
     )
 }
 
+/// What a host that computes in FP registers sees of them: D8 to D15, FPCR, FPSR.
+pub const WATCHED_FP: [&str; 10] = [
+    "D8", "D9", "D10", "D11", "D12", "D13", "D14", "D15", "FPCR", "FPSR",
+];
+
+pub type WatchedFp = [u64; WATCHED_FP.len()];
+
+/// Calls `f(argument)` with all of `watched` in force; leaves there what is in force when it
+/// returns. The previous values return with this function.
+///
+/// In: x0 = f, x1 = argument, x2 = watched. Clobbers: what a C function may. Stack: 112 bytes.
+///
+/// # Safety
+///
+/// `f` may be called with `argument`, under any FPCR. `watched` is valid. FP does not trap.
+#[cfg(target_feature = "neon")]
+#[unsafe(naked)]
+pub unsafe extern "C" fn call_with_fp(
+    f: unsafe extern "C" fn(*mut ()),
+    argument: *mut (),
+    watched: *mut WatchedFp,
+) {
+    naked_asm!(
+        "stp x29, x30, [sp, #-112]!",
+        "stp d8, d9, [sp, #16]",
+        "stp d10, d11, [sp, #32]",
+        "stp d12, d13, [sp, #48]",
+        "stp d14, d15, [sp, #64]",
+        "mrs x9, fpcr",
+        "mrs x10, fpsr",
+        "stp x9, x10, [sp, #80]",
+        "str x2, [sp, #96]",
+        "ldp d8, d9, [x2]",
+        "ldp d10, d11, [x2, #16]",
+        "ldp d12, d13, [x2, #32]",
+        "ldp d14, d15, [x2, #48]",
+        "ldp x9, x10, [x2, #64]",
+        "msr fpcr, x9",
+        "msr fpsr, x10",
+        "mov x8, x0",
+        "mov x0, x1",
+        "blr x8",
+        "ldr x2, [sp, #96]",
+        "stp d8, d9, [x2]",
+        "stp d10, d11, [x2, #16]",
+        "stp d12, d13, [x2, #32]",
+        "stp d14, d15, [x2, #48]",
+        "mrs x9, fpcr",
+        "mrs x10, fpsr",
+        "stp x9, x10, [x2, #64]",
+        "ldp x9, x10, [sp, #80]",
+        "msr fpcr, x9",
+        "msr fpsr, x10",
+        "ldp d8, d9, [sp, #16]",
+        "ldp d10, d11, [sp, #32]",
+        "ldp d12, d13, [sp, #48]",
+        "ldp d14, d15, [sp, #64]",
+        "ldp x29, x30, [sp], #112",
+        "ret",
+    )
+}
+
+/// Calls `f(argument)`: a host that is soft-float has nothing in FP registers.
+///
+/// # Safety
+///
+/// `f` may be called with `argument`.
+#[cfg(not(target_feature = "neon"))]
+pub unsafe extern "C" fn call_with_fp(
+    f: unsafe extern "C" fn(*mut ()),
+    argument: *mut (),
+    _: *mut WatchedFp,
+) {
+    // SAFETY: the same contract.
+    unsafe { f(argument) };
+}
+
 /// The EL2 controls of a host, all that `put` must bring back on any of the CPUs.
 pub fn controls() -> [(&'static str, u64); 10] {
     [

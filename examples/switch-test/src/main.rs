@@ -29,6 +29,9 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     let vmids = VMIDS.as_ref().ok_or(Error::Guest("too few VMIDs"))?;
     // SAFETY: the only CPU, and no stage 2 of this program has a VMID of its own.
     let mut el2 = unsafe { El2::enable(&HOST)?.with_vmids(vmids) };
+    if cfg!(target_feature = "neon") {
+        println!("the host has FP registers of its own");
+    }
     let start = machine.ram.start();
     let codes = PIECES.iter().map(|piece| piece.code).chain([FP, sve::SVE]);
     for (at, code) in (start..).step_by(STRIDE as usize).zip(codes) {
@@ -205,6 +208,30 @@ impl Check {
         self.equal("TPIDR_EL1", el1, !given(7));
     }
 
+    /// Runs a guest to its `hvc`; checks what the host has in FP registers, if it is hard-float.
+    fn run_beside_fp<C: Cpu>(&mut self, live: &mut Live<'_, '_, SingleCpu, C>) {
+        let mut watched: host::WatchedFp = core::array::from_fn(|index| !pattern(9, index));
+        watched[8] = 0x00c0_0000; // RMode
+        watched[9] = 0x0800_0011; // QC, IXC and IOC
+        let expected = watched;
+        let mut argument = Run { live, exit: None };
+        let pointer = (&raw mut argument).cast();
+        // SAFETY: `run` gets its `Run`, which rounds no number; this is built to use FP registers,
+        // or this call does not.
+        unsafe { host::call_with_fp(run::<C>, pointer, &mut watched) };
+        for ((name, found), expected) in host::WATCHED_FP.iter().zip(watched).zip(expected) {
+            self.equal(name, found, expected);
+        }
+        match argument.exit {
+            Some(Exit::Hypercall(_)) => {}
+            Some(exit) => {
+                self.lost += 1;
+                println!("LOST: another exit: {exit}");
+            }
+            None => self.lost += 1,
+        }
+    }
+
     /// Checks that the exit is the piece's; returns PC where it is not on its last instruction.
     fn exit(&mut self, piece: &Piece, exit: &ExitOf<SingleCpu>) -> Option<u64> {
         let (fits, pc) = match (piece.name, exit) {
@@ -255,11 +282,7 @@ fn fp<C: Cpu>(
         // A stay without FP first: what its TLB may hold is settled then.
         drop(vcpu.load(el2, vm)?);
         let mut live = vcpu.load(el2, vm)?;
-        let exit = live.run();
-        if !matches!(exit, Exit::Hypercall(_)) {
-            check.lost += 1;
-            println!("LOST: another exit: {exit}");
-        }
+        check.run_beside_fp(&mut live);
     }
     for (guest, vcpu) in (0..).zip(guests) {
         check.equal("FPCR in the guest", vcpu.reg(Gpr::X0), FPCR[0]);

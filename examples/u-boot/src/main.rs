@@ -24,7 +24,7 @@ const INITRD: u64 = 128 << 20;
 const RAM: u64 = 0x4000_0000;
 
 fn main(machine: Machine) -> Result<(), Error> {
-    let settings = Settings::read(&machine.tree, 1)?;
+    let settings = Settings::read(&machine.tree, 1, &[])?;
     vmm::run(machine, &settings, |files| {
         let mut config = GuestConfig {
             flat_offset: U_BOOT,

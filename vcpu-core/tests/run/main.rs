@@ -12,6 +12,7 @@ mod fates;
 mod faults;
 mod firmware;
 mod fp;
+mod hard_float;
 mod host_state;
 mod identity;
 mod injection;

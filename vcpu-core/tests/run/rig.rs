@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use vcpu_core::{El2, Extensions, Fp, Live, Policy, Timers, Vcpu, VcpuConfig, Vm};
 use vcpu_hal::{
-    Cpu, Daif, ExitWords, FetchIrq, Guard, HcrSwitch, HostMode, Inject, Platform,
+    Cpu, Daif, ExitWords, FetchIrq, FpSwitch, Guard, HcrSwitch, HostMode, Inject, Platform,
     fake::{ScriptedCpu, Step},
     inject::HcrLine,
     irq::LeavePending,
@@ -160,6 +160,28 @@ unsafe impl Cpu for Watched<'_> {
         }));
         // SAFETY: values only.
         unsafe { self.cpu.enter(frame, hcr, kept) }
+    }
+    fn host_uses_fp(&self) -> bool {
+        self.cpu.host_uses_fp()
+    }
+    unsafe fn enter_beside_fp(
+        &self,
+        frame: &mut GuestFrame,
+        hcr: HcrSwitch,
+        kept: &Guard,
+        fp: FpSwitch<'_>,
+    ) -> ExitWords {
+        let controls = self.cpu.controls.get();
+        self.log(Event::Enter(Controls {
+            hcr: hcr.guest() | controls.hcr & Hcr::VSE,
+            cptr: Cptr::from_bits_retain(controls.cptr.bits() ^ fp.cptr_difference),
+            ..controls
+        }));
+        if fp.sve.is_some() {
+            self.check_sve();
+        }
+        // SAFETY: values only.
+        unsafe { self.cpu.enter_beside_fp(frame, hcr, kept, fp) }
     }
     unsafe fn controls(&self, features: Features) -> Controls {
         self.check(features);

@@ -5,6 +5,7 @@ use crate::{Cnthctl, Controls, Cptr, CptrE2h, Features, Hcr, Hcrx, IccSre, IchHc
 /// A bit of the [`Controls`] that makes an access come to EL2. Arm ARM (DDI 0487), the pseudocode
 /// of the register's accesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Trap {
     /// `HCR_EL2`: traps where set.

@@ -20,7 +20,7 @@ use crate::{
         guest::Guest,
         machine::{Machine, Memory, Uart},
     },
-    setup,
+    setup::{self, compiler::Float},
     workspace::Workspace,
 };
 
@@ -61,7 +61,7 @@ pub fn run(args: &Args) -> Result<()> {
     let images = defaults.images.context("`linux` names no images")?;
     let images = setup::guests::ensure(&workspace, images)?;
     let emulator = setup::emulator::ensure(None)?;
-    let (mut build, elf) = qemu::build(&workspace, "linux", false)?;
+    let (mut build, elf) = qemu::build(&workspace, "linux", false, Float::Soft)?;
     ensure!(build.status()?.success(), "`linux` does not build");
 
     println!(

@@ -20,7 +20,7 @@ use crate::{
         script::Script,
         session::{self, Console, Session},
     },
-    setup,
+    setup::{self, compiler::Float},
     workspace::Workspace,
 };
 
@@ -80,7 +80,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 pub fn run(args: &Args) -> Result<()> {
     let workspace = Workspace::find()?;
     let budget = Budget::read(&workspace)?;
-    let (mut build, elf) = qemu::build(&workspace, "bench", false)?;
+    let (mut build, elf) = qemu::build(&workspace, "bench", false, Float::Soft)?;
     ensure!(build.status()?.success(), "`bench` does not build");
     let report = Report::measure(&workspace, &elf)?;
     report.print(&budget);

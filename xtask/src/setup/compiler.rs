@@ -15,7 +15,27 @@ use std::{
 
 /// What the hypervisors run on: no operating system, and no FP registers for the compiler to
 /// use, as those are the guest's.
-pub const TARGET: &str = "aarch64-unknown-none-softfloat";
+pub const TARGET: &str = Float::Soft.target();
+
+/// Whether the compiler may use FP registers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Float {
+    /// They are the guest's.
+    #[default]
+    Soft,
+    /// The host has values of its own in them.
+    Hard,
+}
+
+impl Float {
+    /// Returns the compiler's target.
+    pub const fn target(self) -> &'static str {
+        match self {
+            Self::Soft => "aarch64-unknown-none-softfloat",
+            Self::Hard => "aarch64-unknown-none",
+        }
+    }
+}
 
 /// Set to the name of a [`Source`], it allows no other.
 const FORCED: &str = "VCPU_TARGET_SOURCE";
@@ -32,9 +52,10 @@ const DEBIAN: Wanted = Wanted {
     brew: "rustup",
 };
 
-/// A cargo that builds for [`TARGET`].
+/// A cargo that builds for a target.
 #[derive(Clone)]
 pub struct Compiler {
+    target: &'static str,
     /// Where the target's `core` comes from.
     pub source: Source,
     cargo: OsString,
@@ -83,7 +104,7 @@ impl fmt::Display for Compiler {
 }
 
 impl Compiler {
-    /// Returns `cargo SUBCOMMAND --target TARGET`, for arguments to be added.
+    /// Returns `cargo SUBCOMMAND --target`, for arguments to be added.
     pub fn cargo(&self, subcommand: &str) -> Command {
         let mut command = Command::new(&self.cargo);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -91,19 +112,20 @@ impl Compiler {
         if env::var_os("DEFMT_LOG").is_none() {
             command.env("DEFMT_LOG", "debug");
         }
-        command.args([subcommand, "--target", TARGET]);
+        command.args([subcommand, "--target", self.target]);
         if self.source.builds_std() {
             command.arg("-Zbuild-std=core,alloc");
         }
         command
     }
 
-    fn of_toolchain(source: Source) -> Self {
+    fn of_toolchain(source: Source, target: &'static str) -> Self {
         let variables = match source.builds_std() {
             true => vec![("RUSTC_BOOTSTRAP", "1".into())],
             false => Vec::new(),
         };
         Self {
+            target,
             source,
             cargo: workspace::cargo(),
             variables,
@@ -113,16 +135,22 @@ impl Compiler {
 
 /// Returns the compiler, set up first if need be. Says once which it is.
 pub fn ensure() -> Result<Compiler> {
-    static CHOSEN: OnceLock<Compiler> = OnceLock::new();
-    if let Some(chosen) = CHOSEN.get() {
-        return Ok(chosen.clone());
-    }
-    let chosen = choose()?;
-    eprintln!("setup: target {TARGET}: {chosen}");
-    Ok(CHOSEN.get_or_init(|| chosen).clone())
+    ensure_for(Float::Soft)
 }
 
-fn choose() -> Result<Compiler> {
+/// Returns the compiler that may or may not use FP registers.
+pub fn ensure_for(float: Float) -> Result<Compiler> {
+    static CHOSEN: [OnceLock<Compiler>; 2] = [const { OnceLock::new() }; 2];
+    let place = &CHOSEN[float as usize];
+    if let Some(chosen) = place.get() {
+        return Ok(chosen.clone());
+    }
+    let chosen = choose(float.target())?;
+    eprintln!("setup: target {}: {chosen}", chosen.target);
+    Ok(place.get_or_init(|| chosen).clone())
+}
+
+fn choose(target: &'static str) -> Result<Compiler> {
     let forced = env::var(FORCED).ok();
     if let Some(name) = &forced
         && !Source::ORDER.iter().any(|source| source.name() == name)
@@ -135,7 +163,7 @@ fn choose() -> Result<Compiler> {
         if forced.as_ref().is_some_and(|name| name != source.name()) {
             continue;
         }
-        match attempt(source) {
+        match attempt(source, target) {
             Ok(compiler) => return Ok(compiler),
             Err(error) => {
                 let error = format!("not {}: {error:#}", source.name());
@@ -145,30 +173,30 @@ fn choose() -> Result<Compiler> {
         }
     }
     bail!(
-        "nothing here compiles for {TARGET}; with rustup, type `rustup target add {TARGET}`. \
+        "nothing here compiles for {target}; with rustup, type `rustup target add {target}`. \
          Tried:{refusals}"
     )
 }
 
-fn attempt(source: Source) -> Result<Compiler> {
+fn attempt(source: Source, target: &'static str) -> Result<Compiler> {
     match source {
-        Source::Installed => has_target()?,
+        Source::Installed => has_target(target)?,
         Source::Rustup => {
-            host::run(rustup()?.args(["target", "add", TARGET]), RUSTUP_LIMIT)?;
-            has_target()?;
+            host::run(rustup()?.args(["target", "add", target]), RUSTUP_LIMIT)?;
+            has_target(target)?;
         }
         Source::BuildStd => {
             let sources = sysroot()?.join("lib/rustlib/src/rust");
             has_std_sources(&sources).context("`rustup component add rust-src` would add them")?;
         }
-        Source::Debian => return debian(),
+        Source::Debian => return debian(target),
     }
-    Ok(Compiler::of_toolchain(source))
+    Ok(Compiler::of_toolchain(source, target))
 }
 
 /// Returns an error unless the active toolchain has a `core` for the target.
-fn has_target() -> Result<()> {
-    has_core(&rustc(&["--print", "target-libdir", "--target", TARGET])?)
+fn has_target(target: &str) -> Result<()> {
+    has_core(&rustc(&["--print", "target-libdir", "--target", target])?)
 }
 
 fn has_core(folder: &str) -> Result<()> {
@@ -241,7 +269,7 @@ fn run_rustc(version: &str, arguments: &[&str]) -> Result<String> {
 }
 
 /// Returns Debian's compiler, installed first if it is missing.
-fn debian() -> Result<Compiler> {
+fn debian(target: &'static str) -> Result<Compiler> {
     let [cargo, rustc, rustdoc] =
         ["cargo", "rustc", "rustdoc"].map(|name| format!("/usr/bin/{name}"));
     let sources = || -> Result<()> {
@@ -253,16 +281,18 @@ fn debian() -> Result<Compiler> {
         sources()?;
     }
     let linker = linker().context("there is neither rust-lld nor ld.lld")?;
+    let linker_variable = match target {
+        TARGET => "CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER",
+        _ => "CARGO_TARGET_AARCH64_UNKNOWN_NONE_LINKER",
+    };
     let variables = vec![
         ("RUSTC_BOOTSTRAP", "1".into()),
         ("RUSTC", rustc.into()),
         ("RUSTDOC", rustdoc.into()),
-        (
-            "CARGO_TARGET_AARCH64_UNKNOWN_NONE_SOFTFLOAT_LINKER",
-            linker.into(),
-        ),
+        (linker_variable, linker.into()),
     ];
     Ok(Compiler {
+        target,
         source: Source::Debian,
         cargo: cargo.into(),
         variables,

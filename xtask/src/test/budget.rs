@@ -4,6 +4,7 @@ use super::{Done, Step, transcripts};
 use crate::{
     bench::{budget::Budget, exits::Report},
     example::Example,
+    setup::compiler::Float,
     workspace::Workspace,
 };
 
@@ -15,7 +16,7 @@ pub fn steps<'a>(
     let bench = examples.iter().find(|example| example.name == "bench");
     bench.into_iter().map(move |example| {
         Step::new("budget: instructions of each exit", move |bar| {
-            let elf = transcripts::build(workspace, example, bar)?;
+            let elf = transcripts::build(workspace, example, Float::Soft, bar)?;
             let report = Report::measure(workspace, &elf)?;
             report.check(&Budget::read(workspace)?)?;
             Ok(Done::Passed)

@@ -5,6 +5,7 @@ use crate::{
     Cli, Command,
     example::{CpuModel, Example, Test},
     qemu::{script::Script, transcript::Transcript},
+    setup::compiler::Float,
     workspace::Workspace,
 };
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -127,7 +128,7 @@ fn real(
 ) -> Result<Transcript> {
     let example = examples.iter().find(|example| example.name == name);
     let example = example.with_context(|| format!("README.md shows no example of ours: {name}"))?;
-    let elf = transcripts::build(workspace, example, bar)?;
+    let elf = transcripts::build(workspace, example, Float::Soft, bar)?;
     let test = Test::plain(Duration::from_secs(60));
     let mut script = Script::new(&test);
     let outcome = transcripts::run(workspace, example, &test, CpuModel::Max, elf, &mut script)?;

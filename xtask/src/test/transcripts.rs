@@ -10,7 +10,7 @@ use crate::{
         script::Script,
         session::{self, Console, Ending, Outcome, Session},
     },
-    setup::{emulator, guests},
+    setup::{compiler::Float, emulator, guests},
     workspace::Workspace,
 };
 use anyhow::{Context, Result, bail, ensure};
@@ -26,20 +26,32 @@ pub fn steps<'a>(
     let mut steps = Vec::new();
     for example in examples {
         let name = &example.name;
-        let build = Rc::new(Build {
-            workspace,
-            example,
-            failed: Cell::new(false),
+        let tests = &example.manifest.tests;
+        let builds = [Float::Soft, Float::Hard].map(|float| {
+            Rc::new(Build {
+                workspace,
+                example,
+                float,
+                failed: Cell::new(false),
+            })
         });
-        let build_itself = Rc::clone(&build);
-        steps.push(Step::new(format!("build: {name}"), move |bar| {
-            build_itself.ensure(bar).map(|_| Done::Passed)
-        }));
-        let tests = example.manifest.tests.iter();
-        for test in tests.filter(|test| with_long || !test.long) {
+        for build in &builds {
+            let build = Rc::clone(build);
+            let name = match build.float {
+                Float::Soft => format!("build: {name}"),
+                Float::Hard if tests.iter().any(|test| test.hard_float) => {
+                    format!("build: {name}, hard-float")
+                }
+                Float::Hard => continue,
+            };
+            steps.push(Step::new(name, move |bar| {
+                build.ensure(bar).map(|_| Done::Passed)
+            }));
+        }
+        for test in tests.iter().filter(|test| with_long || !test.long) {
             for &cpu in &test.cpus {
                 let name = format!("qemu: {name}, {}, {}", test.name, cpu.name());
-                let build = Rc::clone(&build);
+                let build = Rc::clone(&builds[usize::from(test.hard_float)]);
                 steps.push(Step::new(name, move |bar| {
                     let elf = build.ensure(bar)?;
                     bar.enable_steady_tick(Duration::from_millis(100));
@@ -51,10 +63,11 @@ pub fn steps<'a>(
     steps
 }
 
-/// The build of one example, of which several steps need the result.
+/// A build of one example, of which several steps need the result.
 struct Build<'a> {
     workspace: &'a Workspace,
     example: &'a Example,
+    float: Float,
     failed: Cell<bool>,
 }
 
@@ -62,15 +75,20 @@ impl Build<'_> {
     /// Returns the ELF file, built if it is not fresh. Tries only once.
     fn ensure(&self, bar: &ProgressBar) -> Result<PathBuf> {
         ensure!(!self.failed.get(), "`{}` does not build", self.example.name);
-        let built = build(self.workspace, self.example, bar);
+        let built = build(self.workspace, self.example, self.float, bar);
         self.failed.set(built.is_err());
         built
     }
 }
 
 /// Builds an example and returns its ELF file.
-pub fn build(workspace: &Workspace, example: &Example, bar: &ProgressBar) -> Result<PathBuf> {
-    let (mut command, elf) = qemu::build(workspace, &example.name, false)?;
+pub fn build(
+    workspace: &Workspace,
+    example: &Example,
+    float: Float,
+    bar: &ProgressBar,
+) -> Result<PathBuf> {
+    let (mut command, elf) = qemu::build(workspace, &example.name, false, float)?;
     run_quietly(&mut command, bar)?;
     Ok(elf)
 }

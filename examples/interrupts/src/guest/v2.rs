@@ -16,6 +16,7 @@ guest_code! {
     "b.eq 5f",
     "cmp x0, #5",
     "b.lo 6f",
+    "b.hi 8f",
     "orr w1, w1, w2, lsl #1",
     "orr w1, w1, #12", // AckCtl, FIQEn
     "str w1, [x28]", // GICC_CTLR
@@ -45,6 +46,12 @@ guest_code! {
     "wfi",
     "mrs x1, cntv_ctl_el0",
     "cbnz x1, 7b", // until its handler has stopped it
+    "msr daifset, #3",
+    "b 1b",
+    "8:",
+    "msr daifclr, #3",
+    "7:",
+    "cbz x26, 7b",
     "msr daifset, #3",
     "b 1b",
     "6:",

@@ -65,20 +65,23 @@ impl Settings {
     /// Where QEMU's `virt` has its UART too.
     pub const UART: u64 = 0x0900_0000;
 
-    /// Reads them, with `vcpus` for when none are named.
-    pub fn read(tree: &HostTree, vcpus: usize) -> Result<Self, Error> {
+    /// Reads them, with `vcpus` for when none are named. `others` are words of the example's own.
+    pub fn read(tree: &HostTree, vcpus: usize, others: &[&str]) -> Result<Self, Error> {
         let mut settings = Self {
             vcpus,
             ram_bytes: None,
             uart: Self::UART,
             stats: false,
         };
-        let chosen = tree.fdt().find_node("/chosen");
-        let line = chosen.and_then(|chosen| chosen.property("bootargs")?.value_as::<&str>().ok());
-        for word in line.unwrap_or("").split_ascii_whitespace() {
+        for word in words(tree).filter(|word| !others.contains(word)) {
             settings.take(word)?;
         }
         Ok(settings)
+    }
+
+    /// Returns whether `word` is among them.
+    pub fn names(&self, tree: &HostTree, word: &str) -> bool {
+        words(tree).any(|named| named == word)
     }
 
     fn take(&mut self, word: &str) -> Result<(), Error> {
@@ -104,6 +107,12 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+fn words(tree: &HostTree) -> impl Iterator<Item = &'static str> {
+    let chosen = tree.fdt().find_node("/chosen");
+    let line = chosen.and_then(|chosen| chosen.property("bootargs")?.value_as::<&str>().ok());
+    line.unwrap_or("").split_ascii_whitespace()
 }
 
 fn number(text: &str) -> Option<u64> {

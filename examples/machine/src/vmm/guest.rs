@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::{
     ops::Range,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU32, Ordering},
 };
 
 use devices::{
@@ -38,6 +38,8 @@ pub struct Guest<P: Platform> {
     pub(super) power: Vec<PowerCell>,
     ram: [Range<Ipa>; 1],
     off: AtomicBool,
+    /// How many odd things it did.
+    pub(super) oddities: AtomicU32,
 }
 
 /// A vCPU's place.
@@ -47,7 +49,7 @@ pub(super) struct Slot<P: Platform> {
     /// The distributor has something for it, or wants something back.
     pub attention: AtomicBool,
     /// A physical timer interrupt is active on its behalf: bits by INTID.
-    pub held: core::sync::atomic::AtomicU32,
+    pub held: AtomicU32,
 }
 
 /// Where the tree of a guest goes: the start of RAM, as U-Boot wants it.
@@ -120,6 +122,7 @@ impl<P: Host> Guest<P> {
             power: (0..config.vcpus as u64).map(power).collect(),
             ram: [Ipa(layout::RAM)..Ipa(layout::RAM + size_bytes)],
             off: AtomicBool::new(false),
+            oddities: AtomicU32::new(0),
         })
     }
 

@@ -1,5 +1,7 @@
 //! A vCPU's stay on a CPU, from load to put.
 
+use core::sync::atomic::Ordering;
+
 use vcpu_asm::El2Cpu;
 use vcpu_core::{Call, El2, Exit, ExitOf, Live, Mmio, Outcome, PowerRequest, SysRegAccess};
 use vcpu_exits::{Access, SgiGroup, SgiRequest};
@@ -82,8 +84,7 @@ impl<'s, P: Host> Stay<'s, P> {
         if let Some(start) = self.guest.power[self.vcpu].take_start() {
             vcpu.start(&start);
             // Whatever its last life left unheard.
-            slot.attention
-                .store(true, core::sync::atomic::Ordering::Release);
+            slot.attention.store(true, Ordering::Release);
         }
         self.stats.switches += 1;
         let mut live = vcpu.load(el2, &self.guest.vm)?;
@@ -94,8 +95,7 @@ impl<'s, P: Host> Stay<'s, P> {
 
         while let Some(intid) = vcpu.next_ended_irq(&self.hypervisor.host) {
             self.guest.peripherals.lock().gic.ended(self.vcpu, intid);
-            slot.attention
-                .store(true, core::sync::atomic::Ordering::Release);
+            slot.attention.store(true, Ordering::Release);
         }
         let deadline = self.guest.deadline(&vcpu, self.known_timers(&vcpu));
         drop(vcpu);
@@ -347,12 +347,16 @@ impl<'s, P: Host> Stay<'s, P> {
             }
             self.faulted_at = Some(pc);
         }
-        defmt::warn!(
-            "guest {=u8}, PC {=u64:#x}: {}",
-            self.guest_number as u8 + 1,
-            pc,
-            defmt::Display2Format(&exit)
-        );
+        // A guest that does them all the time does not keep the log busy.
+        const TOLD: u32 = 20;
+        let count = self.guest.oddities.fetch_add(1, Ordering::Relaxed);
+        if count < TOLD {
+            let (guest, exit) = (self.guest_number as u8 + 1, defmt::Display2Format(&exit));
+            defmt::warn!("guest {=u8}, PC {=u64:#x}: {}", guest, pc, exit);
+        } else if count == TOLD {
+            let guest = self.guest_number as u8 + 1;
+            defmt::warn!("guest {=u8}: more of these are not told", guest);
+        }
         live.reflect(exit);
         None
     }

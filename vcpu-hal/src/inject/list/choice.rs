@@ -84,6 +84,7 @@ impl Wishes<'_> {
             hcr |= IchHcr::NPIE;
         }
         let outside = self.pending & (!resident | withheld);
+        let inside = self.pending & !outside; // now, or once it is deactivated
         let groups = [
             (
                 self.vmcr.enables_group0(),
@@ -103,7 +104,7 @@ impl Wishes<'_> {
                 hcr |= once_enabled;
             }
             // It would be in the way of the others.
-            if is_enabled && is_full && resident & takable & group != 0 {
+            if is_enabled && is_full && inside & group != 0 {
                 hcr |= once_disabled;
             }
         }

@@ -68,8 +68,9 @@ impl World {
     }
 
     fn act(&mut self, act: Act) {
-        // A physical interrupt cannot come again before it was deactivated.
-        if let Act::Inject(interrupt) | Act::InjectAtRest(interrupt) = &act
+        // A physical interrupt cannot come again, nor be active again, before it was deactivated.
+        if let Act::Inject(interrupt) | Act::InjectAtRest(interrupt) | Act::Activate(interrupt) =
+            &act
             && matches!(interrupt.trigger, Trigger::Hardware(_))
         {
             self.hear_of_ended();

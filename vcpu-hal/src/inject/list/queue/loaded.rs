@@ -74,7 +74,10 @@ impl Queue {
         let set = |set: Slots, is: bool| if is { set | bit } else { set & !bit };
         self.pending = set(self.pending, list.is_pending() || self.withheld & bit != 0);
         self.active = set(self.active, list.is_active());
-        if list.is_active() && !self.lists[place(n)].is_active() {
+        let before = self.lists[place(n)];
+        // What was active and pending may have ended and be active once more.
+        let took_again = before.is_pending() && !list.is_pending();
+        if list.is_active() && (!before.is_active() || took_again) {
             self.taken |= bit;
             let (priority, is_group1) = (list.priority(), list.is_group1());
             self.taken_at[at(slot.into())] = hardware.vmcr().group_priority(priority, is_group1);

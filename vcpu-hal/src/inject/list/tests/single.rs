@@ -185,6 +185,54 @@ fn withheld_interrupt_that_is_injected_again_comes_once() {
     world.finish();
 }
 
+/// It came again with another priority while it was active, ended, and was acknowledged once more: it
+/// runs at the new one when ends are counted.
+#[test]
+fn interrupt_taken_twice_runs_at_its_last_priority() {
+    let mut world = World::new(3);
+    for act in [
+        Act::Inject(edge(1, 0)),
+        Act::Acknowledge,
+        Act::Inject(edge(1, 56)),
+        Act::End,
+        Act::Acknowledge,
+        Act::Move(1, false),
+        Act::Inject(edge(2, 0)),
+        Act::Acknowledge,
+        Act::Inject(edge(16, 0)), // takes the list register: both the others are counted
+        Act::End,
+    ] {
+        world.act(act);
+    }
+    world.compare();
+    world.finish();
+}
+
+/// What is active and pending is in the way too, once it has ended and its group is disabled.
+#[test]
+fn disabled_group_that_was_active_is_not_in_the_way() {
+    let mut world = World::new(2);
+    let fiq = |intid: u32| VirtualInterrupt {
+        group: Group::Zero,
+        ..edge(intid, 8 * intid as u8)
+    };
+    for act in [
+        Act::Inject(edge(5, 0)),
+        Act::Acknowledge,
+        Act::Inject(edge(5, 0)),
+        Act::Inject(fiq(1)),
+        Act::Inject(fiq(2)),
+        Act::End,
+        Act::Enable(true, false),
+        Act::Acknowledge,
+        Act::End,
+        Act::Acknowledge,
+    ] {
+        world.act(act);
+    }
+    assert_eq!(world.running, [Intid(2)]);
+}
+
 #[test]
 fn full_queue_says_whom_it_refuses_and_keeps_room_for_private_ones() {
     for is_loaded in [false, true] {
