@@ -35,6 +35,8 @@ pub fn count(tree: &HostTree) -> usize {
 pub fn start(index: usize, main: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     let stack: &'static mut Stack<STACK_PAGES> = Box::leak(Box::default());
     let entry = move || {
+        // SAFETY: this CPU comes from `enable_mmu`.
+        unsafe { crate::vhe::follow() };
         take_interrupts();
         main();
         crate::power::stop()

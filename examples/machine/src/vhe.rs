@@ -3,8 +3,9 @@
 
 use core::arch::naked_asm;
 use core::ptr::addr_of_mut;
+use core::sync::atomic::{AtomicBool, Ordering};
 
-use aarch64_cpu::registers::{ID_AA64MMFR1_EL1, Readable};
+use aarch64_cpu::registers::{HCR_EL2, ID_AA64MMFR1_EL1, Readable};
 
 use crate::boot::{Leaves, PS_48_BITS, Tables};
 
@@ -34,6 +35,8 @@ impl Leaves {
 }
 
 static mut TABLES: Tables = Tables::EMPTY;
+/// Whether the first CPU went on with E2H=1.
+static IS_FILLED: AtomicBool = AtomicBool::new(false);
 
 /// Goes on with E2H=1, or says why not.
 ///
@@ -48,9 +51,24 @@ pub(crate) unsafe fn enter() {
     // SAFETY: called once, so this is the only reference; the tables are in force afterwards, and
     // nothing refers to them.
     unsafe { &mut *tables }.fill(&Leaves::EL2_AND_EL0);
+    IS_FILLED.store(true, Ordering::Release);
     // SAFETY: at EL2 with E2H=0 as the caller says; the tables map what is mapped now.
     unsafe { set_e2h(tables) };
     crate::println!("the host runs with E2H=1 and TGE=1");
+}
+
+/// Does on another CPU what the first one did.
+///
+/// # Safety
+///
+/// At EL2 as `enable_mmu` left it.
+pub(crate) unsafe fn follow() {
+    if HCR_EL2.matches_all(HCR_EL2::E2H::SET) || !IS_FILLED.load(Ordering::Acquire) {
+        return;
+    }
+    // SAFETY: at EL2 with E2H=0; the tables were filled, and map what is mapped now. The CPUs of
+    // `virt` are alike: FEAT_VHE is here too.
+    unsafe { set_e2h(addr_of_mut!(TABLES)) };
 }
 
 /// Takes stage 1 down, and puts `tables` in force under E2H and TGE.

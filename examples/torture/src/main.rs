@@ -1,12 +1,15 @@
 //! Executes random words at EL1 and EL0 in random states, and holds the host to its own: no panic,
 //! no hang, no word of its memory or registers lost.
 //!
-//! `-append "seed=… instructions=… guests=… round=…"` chooses what, how much, and where to begin. Code and state
-//! of a round follow from the two numbers; what the timer interrupts does not. (Under `-icount` the
-//! timer would stand still while a guest faults on the fetch of its own vector.)
+//! `-append "seed=… instructions=… guests=… round=…"` chooses what, how much, and where to begin;
+//! `grant` shows the guest all that a VM can be granted. Code and state of a round follow from seed
+//! and round; what the timer interrupts does not. (Under `-icount` the timer would stand still while a
+//! guest faults on the fetch of its own vector.)
 
 #![no_std]
 #![no_main]
+
+extern crate alloc;
 
 mod host;
 mod memory;
@@ -14,11 +17,13 @@ mod state;
 mod tally;
 mod words;
 
+use alloc::boxed::Box;
+
 use machine::{Error, GuestMemory, Machine, Random, SingleCpu, println};
 use memory::Memory;
 use state::Entry;
 use tally::Tally;
-use vcpu_core::{El2, Exit, ExitOf, Live, Vcpu, VcpuConfig, Vm};
+use vcpu_core::{El2, Exit, ExitOf, Extensions, Live, Vcpu, VcpuConfig, Vm};
 use vcpu_exits::Access;
 use vcpu_hal::Cpu;
 use vcpu_regs::{Gpr, Intid, SwitchedReg, Vmid};
@@ -51,17 +56,24 @@ fn main(mut machine: Machine) -> Result<(), Error> {
     memory.fill(&mut machine.ram, &mut Random::new(seed))?;
     let mut stage2 = GuestMemory::new(el2.ids(), machine.frames, &machine.ram)?;
     stage2.map_ram(memory.window.clone())?;
-    let vm = Vm::new(&el2, stage2.finish(Vmid::FIRST)?);
+    let granted = match machine.tree.argument("grant") {
+        Some(_) => Extensions::all(),
+        None => Extensions::empty(),
+    };
+    let vm = Vm::with(&el2, stage2.finish(Vmid::FIRST)?, granted);
 
     let (image, controls) = (host::image_sum(), host::controls());
     let mut tally = Tally::default();
     let mut vcpu = Vcpu::new(&VcpuConfig::default());
+    vcpu.lend_sve(Box::leak(Box::default()));
     for round in first..=u64::MAX {
         let mut random = Random::new(seed.rotate_left(32) ^ round);
         let entry = Entry::new(&mut random, &memory);
         memory.refresh(&mut machine.ram, &mut random, &entry)?;
         if random.below(8) == 0 {
+            let sve = vcpu.take_sve();
             vcpu = Vcpu::new(&VcpuConfig::default());
+            vcpu.lend_sve(sve.unwrap_or_else(|| Box::leak(Box::default())));
         }
         entry.apply(&mut random, &mut vcpu, &memory);
         let mut live = vcpu.load(&mut el2, &vm)?;

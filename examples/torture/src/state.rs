@@ -15,6 +15,8 @@ const SCTLR_ON: u64 = 1 << 12 | 1 << 2 | 1;
 const SCTLR_RESET: u64 = 0x30c5_0830;
 /// T0SZ = 25, EPD1, write-back inner-shareable walks, 4 KiB granule, 40 bits.
 const TCR: u64 = 2 << 32 | 1 << 23 | 3 << 12 | 1 << 10 | 1 << 8 | 25;
+/// FPEN, ZEN and SMEN: nothing traps to EL1.
+const CPACR: u64 = 3 << 24 | 3 << 20 | 3 << 16;
 /// Attr0: Normal, write-back. Attr1: Device-nGnRE.
 const MAIR: u64 = 0x04ff;
 
@@ -35,7 +37,7 @@ impl Entry {
     /// Returns one of the many.
     pub fn new(random: &mut Random, memory: &Memory) -> Self {
         let code = memory.code();
-        let start = code.start + random.below(code.end - code.start - NEW_BYTES) & !3;
+        let start = (code.start + random.below(code.end - code.start - NEW_BYTES)) & !3;
         let mode = match random.below(8) {
             0..=2 => 0x05,
             3 => 0x04,
@@ -132,7 +134,7 @@ fn controls<P: Platform>(
         (SwitchedReg::TTBR0_EL1, rarely(memory.root())),
         (SwitchedReg::MAIR_EL1, rarely(MAIR)),
         (SwitchedReg::VBAR_EL1, rarely(memory.vectors())),
-        (SwitchedReg::CPACR_EL1, rarely(3 << 20)),
+        (SwitchedReg::CPACR_EL1, rarely(CPACR)),
         (SwitchedReg::MDSCR_EL1, rarely(0)),
     ];
     for (reg, value) in settings {
@@ -148,7 +150,7 @@ pub fn value(random: &mut Random, memory: &Memory) -> u64 {
     let window = memory.window.clone();
     let word = random.word();
     match random.below(16) {
-        0..=4 => window.start + word % (window.end - window.start) & !7,
+        0..=4 => (window.start + word % (window.end - window.start)) & !7,
         5 => window.start + word % (window.end - window.start),
         6 => memory.for_el0(window.start + word % (window.end - window.start)),
         // The edges of the window.
