@@ -356,10 +356,12 @@ fn prepare<P: Platform, C: Cpu>(
 /// Returns HCR_EL2 between two runs: a host with E2H has its own, TGE, its EL0 and all. Another
 /// sees only where interrupts go, and the rest stays: clearing VM costs a TLB on some machines.
 ///
-/// VM says in either case that a guest is loaded; under E2H and TGE it does nothing else.
+/// What is of stage 2 alone (VM, PTW, FWB) is the guest's in either case: VM says that a guest is
+/// loaded, and no entry changes any.
 fn between(guest: Hcr, host: Hcr) -> Hcr {
+    const STAGE2: Hcr = Hcr::VM.union(Hcr::PTW).union(Hcr::FWB);
     if host.contains(Hcr::E2H) {
-        host | Hcr::VM
+        host.difference(STAGE2) | guest & STAGE2
     } else {
         guest.difference(Hcr::ROUTING) | host & Hcr::ROUTING
     }

@@ -228,7 +228,11 @@ fn e2h_host_keeps_its_own_hcr_between_runs() {
                 ..Guest::default()
             };
             let (entered, between) = in_force(&guest);
-            assert_eq!(between.hcr.bits(), E2H | tge | RW | IMO | FMO | AMO | VM);
+            let own = E2H | tge | RW | IMO | FMO | AMO;
+            assert_eq!(between.hcr.bits(), own | VM | PTW);
+            // A TLB may be flushed when these change.
+            let stage2 = VM | PTW | FWB;
+            assert_eq!((between.hcr.bits() ^ entered.hcr.bits()) & stage2, 0);
             assert_eq!(entered.hcr.bits() & (E2H | TGE | VM), E2H | VM);
             let hcr = entered.hcr;
             assert_eq!(Controls { hcr, ..between }, entered);
