@@ -1,7 +1,8 @@
 //! A load that leaves something out, as one of a table that lacks a row.
 
+use aarch64_cpu::registers::{CPTR_EL2, Readable};
 use vcpu_hal::{Cpu, Inject};
-use vcpu_regs::{FpState, IchReg, SwitchedReg};
+use vcpu_regs::{Cptr, FpState, IchReg, SwitchedReg};
 
 use crate::guests::{Loaded, ThisCpu};
 
@@ -31,8 +32,18 @@ impl Stale {
         match left_out {
             None => {}
             Some(LeftOut::Row(reg)) => {
-                // SAFETY: at EL2, as an `El2` proves; the caller leaves out what the CPU has.
-                let value = unsafe { el2.cpu().read_switched(reg) };
+                let cpu = el2.cpu();
+                let e2h = cpu.host_mode().e2h;
+                let cptr = Cptr::from_bits_retain(CPTR_EL2.get());
+                let open = cptr.with_fp_trap(false, e2h).with_sve_trap(false, e2h);
+                // SAFETY: at EL2, as an `El2` proves; the caller leaves out what the CPU has, and
+                // ZCR_EL1 does not trap under `open`. CPTR_EL2 is as before in the end.
+                let value = unsafe {
+                    cpu.set_cptr(open);
+                    let value = cpu.read_switched(reg);
+                    cpu.set_cptr(cptr);
+                    value
+                };
                 stale.row = Some((reg, value));
             }
             Some(LeftOut::Interface(reg)) => {
