@@ -52,8 +52,8 @@ pub fn in_host(reg: SysReg) -> Option<&'static str> {
 }
 
 /// Returns whether it is of the virtual CPU interface, which ICH_HCR_EL2 turns off with each put and
-/// no guest without list registers reaches: ICH_VMCR_EL2 and ICH_ELRSR_EL2; ICH_AP0R<n>_EL2,
-/// ICH_AP1R<n>_EL2 and ICH_LR<n>_EL2.
+/// no guest without list registers reaches: ICH_VMCR_EL2 and ICH_ELRSR_EL2; `ICH_AP0R<n>_EL2`,
+/// `ICH_AP1R<n>_EL2` and `ICH_LR<n>_EL2`.
 fn is_interface(reg: SysReg) -> bool {
     let is_numbered = match (reg.op0(), reg.op1(), reg.crn(), reg.crm()) {
         (3, 4, 12, 8 | 9) => reg.op2() < 4,
