@@ -6,7 +6,7 @@ use vcpu_regs::{DebugState, Gpr, Hcr, Mdcr, SwitchedReg, SysReg};
 use vcpu_core::{El2, Vm};
 use vcpu_hal::{inject::HcrLine, irq::LeavePending};
 
-use crate::rig::{Event, Guest, Plain, Watched, after, stage2, sysreg};
+use crate::rig::{Event, Guest, Plain, Watched, after, enabled, stage2, sysreg};
 
 const DBGBVR0: SysReg = SysReg::new(2, 0, 0, 0, 4);
 const DBGBCR0: SysReg = SysReg::new(2, 0, 0, 0, 5);
@@ -135,14 +135,7 @@ fn kernel_breakpoints_stay_out_of_a_host_that_takes_debug_exceptions() {
             }
         });
         // As it comes from elsewhere.
-        let cpu = guest.cpu(&[]);
-        let log = Default::default();
-        let watched = Watched {
-            cpu: &cpu,
-            log: &log,
-        };
-        let host = Plain::new(HcrLine, LeavePending);
-        let mut el2 = El2::enable_on(watched, &host).unwrap();
+        enabled!(guest.cpu(&[]) => cpu, watched, host, el2);
         let vm = Vm::new(&el2, stage2(1));
         let mut vcpu = guest.vcpu();
         vcpu.set_sysreg(SwitchedReg::MDSCR_EL1, all);

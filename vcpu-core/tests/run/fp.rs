@@ -1,9 +1,7 @@
 //! FP registers that a guest gets with its first use of them.
 
-use std::cell::RefCell;
-
-use vcpu_core::{El2, Exit, Vm};
-use vcpu_hal::{fake::Step, inject::HcrLine, irq::LeavePending};
+use vcpu_core::{Exit, Vm};
+use vcpu_hal::fake::Step;
 use vcpu_regs::{Controls, FpState, Hcr};
 
 use crate::rig::*;
@@ -39,14 +37,7 @@ fn first_use_brings_the_registers_and_put_takes_them() {
             ..Guest::default()
         };
         let script = [FP, WFI, FP, WFI].map(Step::synchronous);
-        let cpu = guest.cpu(&script);
-        let log = RefCell::default();
-        let watched = Watched {
-            cpu: &cpu,
-            log: &log,
-        };
-        let platform = Plain::new(HcrLine, LeavePending);
-        let mut el2 = El2::enable_on(watched, &platform).unwrap();
+        enabled!(guest.cpu(&script) => cpu, watched, platform, el2);
         let vm = Vm::new(&el2, stage2(1));
         let mut vcpu = guest.vcpu();
         *vcpu.fp_mut() = fp(100);
@@ -87,14 +78,7 @@ fn guest_that_uses_none_costs_none() {
         assert!(!log.contains(&Event::LoadFp));
     });
     let guest = Guest::default();
-    let cpu = guest.cpu(&[]);
-    let log = RefCell::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let platform = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &platform).unwrap();
+    enabled!(guest.cpu(&[]) => cpu, watched, platform, el2);
     let vm = Vm::new(&el2, stage2(1));
     let mut vcpu = guest.vcpu();
     *vcpu.fp_mut() = fp(7);
@@ -109,14 +93,7 @@ fn guest_that_uses_none_costs_none() {
 fn next_guest_in_turn_finds_the_trap_again() {
     let guest = Guest::default();
     let script = [FP, WFI, WFI, FP, WFI].map(Step::synchronous);
-    let cpu = guest.cpu(&script);
-    let log = RefCell::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let platform = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &platform).unwrap();
+    enabled!(guest.cpu(&script) => cpu, watched, platform, el2);
     let vms = [Vm::new(&el2, stage2(1)), Vm::new(&el2, stage2(2))];
     let (mut a, mut b) = (guest.vcpu(), guest.vcpu());
     *a.fp_mut() = fp(100);

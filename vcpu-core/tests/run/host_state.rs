@@ -275,14 +275,7 @@ fn host_controls_return_to_the_bit() {
     for (how, leave) in leave {
         let guest = Guest::default();
         let script = [Step::synchronous(WFI)];
-        let cpu = guest.cpu(&script);
-        let log = Default::default();
-        let watched = Watched {
-            cpu: &cpu,
-            log: &log,
-        };
-        let host = Plain::new(HcrLine, LeavePending);
-        let mut el2 = El2::enable_on(watched, &host).unwrap();
+        enabled!(guest.cpu(&script) => cpu, watched, host, el2);
         let vm = Vm::new(&el2, stage2(1));
         let mut vcpu = guest.vcpu();
         let mut live = vcpu.load(&mut el2, &vm).unwrap();
@@ -323,14 +316,7 @@ fn host_pstate_returns_with_put() {
 #[test]
 fn forgotten_guest_is_taken_off_by_the_next_load_and_by_drop() {
     let guest = Guest::default();
-    let cpu = guest.cpu(&[]);
-    let log = Default::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(&[]) => cpu, watched, host, el2);
     let vm = Vm::new(&el2, stage2(1));
     let mut vcpu = guest.vcpu();
     mem::forget(vcpu.load(&mut el2, &vm).unwrap());
@@ -357,14 +343,7 @@ fn forced_write_back_follows_the_table() {
     guest.ids.set_mmfr2(1 << 40);
     for (options, fwb) in [(Options::empty(), 0), (Options::FORCE_WRITE_BACK, FWB)] {
         let script = [Step::synchronous(WFI)];
-        let cpu = guest.cpu(&script);
-        let log = Default::default();
-        let watched = Watched {
-            cpu: &cpu,
-            log: &log,
-        };
-        let host = Plain::new(HcrLine, LeavePending);
-        let mut el2 = El2::enable_on(watched, &host).unwrap();
+        enabled!(guest.cpu(&script) => cpu, watched, host, el2);
         let vm = Vm::new(&el2, stage2_of(&guest.ids, 1, options));
         let mut vcpu = guest.vcpu();
         let _ = vcpu.load(&mut el2, &vm).unwrap().run();
@@ -395,18 +374,15 @@ fn table_that_this_cpu_cannot_walk_is_refused_untouched() {
     ];
     for (stage2, error) in cases {
         let guest = Guest::default();
-        let cpu = guest.cpu(&[]);
-        let log = Default::default();
-        let watched = Watched {
-            cpu: &cpu,
-            log: &log,
-        };
-        let host = Plain::new(HcrLine, LeavePending);
-        let mut el2 = El2::enable_on(watched, &host).unwrap();
+        enabled!(guest.cpu(&[]) => cpu, watched, host, el2);
         let vm = Vm::new(&el2, stage2);
         let mut vcpu = guest.vcpu();
         assert_eq!(vcpu.load(&mut el2, &vm).err(), Some(error));
-        assert!(log.borrow().is_empty(), "{:?}", log.borrow());
+        assert!(
+            watched.log.borrow().is_empty(),
+            "{:?}",
+            watched.log.borrow()
+        );
         assert_eq!(cpu.controls.get(), host_controls());
     }
 }

@@ -1,8 +1,8 @@
 //! Exceptions that the guest takes at EL1: its PSTATE, its vector, and when.
 
-use vcpu_core::{El2, Exit, Vm};
+use vcpu_core::{Exit, Vm};
 use vcpu_exits::SError;
-use vcpu_hal::{Cause, ExitWords, fake::Step, inject::HcrLine, irq::LeavePending};
+use vcpu_hal::{Cause, ExitWords, fake::Step};
 use vcpu_regs::{Esr, Hcr, IdRegisters, Pstate, SwitchedReg};
 
 use crate::rig::*;
@@ -162,14 +162,7 @@ fn serror_is_pending_until_the_guest_unmasks_it() {
 fn pending_serror_moves_with_its_vcpu() {
     let guest = Guest::at(EL1H | 1 << 8);
     let script = [Step::synchronous(WFI); 5];
-    let cpu = guest.cpu(&script);
-    let log = Default::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(&script) => cpu, watched, host, el2);
     let vms = [1, 2].map(|vmid| Vm::new(&el2, stage2(vmid)));
     let (mut a, mut b) = (guest.vcpu(), guest.vcpu());
     a.inject_serror(SError::decode(Esr(SERROR)));

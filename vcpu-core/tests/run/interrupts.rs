@@ -141,17 +141,10 @@ fn line_is_high_in_the_guest_while_anything_is_pending() {
 
 #[test]
 fn injected_at_rest_is_delivered_once_loaded() {
-    use vcpu_core::{El2, Vm};
+    use vcpu_core::Vm;
     let script = [Step::synchronous(WFI)];
     let guest = Guest::default();
-    let cpu = guest.cpu(&script);
-    let log = Default::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(&script) => cpu, watched, host, el2);
     let vm = Vm::new(&el2, stage2(1));
     let mut vcpu = guest.vcpu();
     vcpu.inject_irq(&host, Intid(0)).unwrap();

@@ -17,14 +17,7 @@ fn with_narrowed(
     narrow: impl FnOnce(&mut IdRegisters),
     test: impl FnOnce(&mut Running<'_, '_, '_>, Watched<'_>),
 ) {
-    let cpu = guest.cpu(script);
-    let log = RefCell::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(script) => cpu, watched, host, el2);
     let mut vm = Vm::new(&el2, stage2(1));
     let mut vcpu = guest.vcpu();
     // What was prepared for the VM as it was is not used.
@@ -81,14 +74,7 @@ fn hidden_fp_is_undefined_whatever_the_policy() {
 #[test]
 fn more_than_there_is_is_refused() {
     let guest = Guest::default();
-    let cpu = guest.cpu(&[]);
-    let log = RefCell::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(&[]) => cpu, watched, host, el2);
     let mut vm = Vm::new(&el2, stage2(1));
     let before = vm.ids().clone();
     let mut wider = before.clone();

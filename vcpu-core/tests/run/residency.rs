@@ -33,14 +33,7 @@ fn fill(salt: u64, mut set: impl FnMut(SwitchedReg, u64)) {
 fn every_register_goes_there_and_comes_back() {
     let guest = Guest::granted();
     let script = [Step::synchronous(WFI)];
-    let cpu = guest.cpu(&script);
-    let log = Default::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(&script) => cpu, watched, host, el2);
     let vm = Vm::with(&el2, stage2(1), guest.extensions);
     let mut vcpu = guest.vcpu();
     fill(1, |reg, value| vcpu.set_sysreg(reg, value));
@@ -139,14 +132,7 @@ fn what_is_not_granted_does_not_move() {
 #[test]
 fn physical_timer_is_left_to_a_host_that_keeps_it() {
     let guest = Guest::default();
-    let cpu = guest.cpu(&[]);
-    let log = Default::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(&[]) => cpu, watched, host, el2);
     let vm = Vm::new(&el2, stage2(1));
     let mut vcpu = guest.vcpu();
     let timer = [SwitchedReg::CNTP_CVAL_EL0, SwitchedReg::CNTP_CTL_EL0];
@@ -166,14 +152,7 @@ fn physical_timer_is_left_to_a_host_that_keeps_it() {
 #[test]
 fn register_that_a_cpu_lacks_stays_with_the_vcpu() {
     let guest = Guest::with_ids(ids(&[(4, 0, 0, 2), (4, 0, 4, 1), (7, 0, 0, 2)]));
-    let cpu = guest.cpu(&[]);
-    let log = Default::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(&[]) => cpu, watched, host, el2);
     let vm = Vm::new(&el2, stage2(1));
     let mut vcpu = guest.vcpu();
     let key = SwitchedReg::APIAKeyLo_EL1;
@@ -190,14 +169,7 @@ fn register_that_a_cpu_lacks_stays_with_the_vcpu() {
 #[test]
 fn put_stops_the_timers_and_keeps_what_they_were() {
     let guest = Guest::eager();
-    let cpu = guest.cpu(&[]);
-    let log = Default::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(&[]) => cpu, watched, host, el2);
     let vm = Vm::new(&el2, stage2(1));
     let mut vcpu = guest.vcpu();
     let live = vcpu.load(&mut el2, &vm).unwrap();

@@ -52,6 +52,23 @@ impl<I: Inject, F: FetchIrq> Platform for Host<I, F> {
     }
 }
 
+/// Makes a watched CPU ready for guests of a plain host: names the CPU, its watch, the host, the
+/// [`El2`].
+macro_rules! enabled {
+    ($made:expr => $cpu:ident, $watched:ident, $host:ident, $el2:ident) => {
+        let $cpu = $made;
+        let log = Default::default();
+        let $watched = $crate::rig::Watched {
+            cpu: &$cpu,
+            log: &log,
+        };
+        let $host = $crate::rig::Plain::new(vcpu_hal::inject::HcrLine, vcpu_hal::irq::LeavePending);
+        #[allow(unused_mut, reason = "not every test loads")]
+        let mut $el2 = vcpu_core::El2::enable_on($watched, &$host).unwrap();
+    };
+}
+pub(crate) use enabled;
+
 /// The plain host.
 pub type Plain = Host<HcrLine, LeavePending>;
 /// What most tests talk to.

@@ -146,14 +146,7 @@ fn first_use_brings_all_registers_and_put_takes_them() {
 fn q_registers_are_parts_of_z_registers() {
     let guest = guest(Fp::Lazy);
     let script = [SVE, WFI].map(Step::synchronous);
-    let cpu = guest.cpu(&script);
-    let log = RefCell::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let platform = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &platform).unwrap();
+    enabled!(guest.cpu(&script) => cpu, watched, platform, el2);
     let vm = Vm::with(&el2, stage2(1), Extensions::SVE);
     let mut vcpu = guest.vcpu();
     fill(&mut vcpu, 1);
@@ -271,14 +264,7 @@ fn guest_without_the_grant_has_none() {
 fn vm_narrowed_to_none_has_none() {
     let guest = guest(Fp::Lazy);
     let script = [SVE].map(Step::synchronous);
-    let cpu = guest.cpu(&script);
-    let log = RefCell::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let platform = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &platform).unwrap();
+    enabled!(guest.cpu(&script) => cpu, watched, platform, el2);
     let mut vm = Vm::with(&el2, stage2(1), Extensions::SVE);
     let mut ids = vm.ids().clone();
     ids.set_pfr0(ids.pfr0() & !(0xf << 32));
@@ -292,14 +278,7 @@ fn vm_narrowed_to_none_has_none() {
 #[test]
 fn vcpu_without_memory_for_it_is_refused() {
     let guest = guest(Fp::Lazy);
-    let cpu = guest.cpu(&[]);
-    let log = RefCell::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let platform = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &platform).unwrap();
+    enabled!(guest.cpu(&[]) => cpu, watched, platform, el2);
     let vm = Vm::with(&el2, stage2(1), Extensions::SVE);
     let mut vcpu = guest.vcpu();
     drop(vcpu.load(&mut el2, &vm).unwrap());

@@ -23,14 +23,7 @@ fn each_turn_is_as_alone() {
     ];
     let steps = [Step::synchronous(WFI); 12];
     let guest = Guest::default();
-    let cpu = guest.cpu(&steps);
-    let log = RefCell::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(&steps) => cpu, watched, host, el2);
     let vms: Vec<_> = (1..=4).map(|vmid| Vm::new(&el2, stage2(vmid))).collect();
     let vcpu = |(n, policy): (usize, Policy)| {
         Vcpu::new(&vcpu_core::VcpuConfig {
@@ -64,14 +57,7 @@ fn each_turn_is_as_alone() {
 #[test]
 fn host_keeps_its_routing_and_no_timer_fires() {
     let guest = Guest::eager();
-    let cpu = guest.cpu(&[]);
-    let log = RefCell::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(&[]) => cpu, watched, host, el2);
     let vm = Vm::new(&el2, stage2(1));
     let mut vcpu = guest.vcpu();
     let mut turns = el2.take_turns();
@@ -94,14 +80,7 @@ fn host_keeps_its_routing_and_no_timer_fires() {
 #[test]
 fn host_may_change_its_controls_between_two_sets_of_turns() {
     let guest = Guest::default();
-    let cpu = guest.cpu(&[]);
-    let log = RefCell::default();
-    let watched = Watched {
-        cpu: &cpu,
-        log: &log,
-    };
-    let host = Plain::new(HcrLine, LeavePending);
-    let mut el2 = El2::enable_on(watched, &host).unwrap();
+    enabled!(guest.cpu(&[]) => cpu, watched, host, el2);
     let vm = Vm::new(&el2, stage2(1));
     let mut vcpu = guest.vcpu();
     let mut mdcr = host_controls().mdcr;
