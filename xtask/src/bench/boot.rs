@@ -30,6 +30,10 @@ pub struct Args {
     /// CPU models, separated by commas
     #[arg(long, value_enum, value_delimiter = ',', default_value = "max")]
     cpu: Vec<CpuModel>,
+    /// The example that boots it: `linux`, which has the machine, or `smp`, all of whose devices are
+    /// virtual, with one vCPU
+    #[arg(long, value_name = "EXAMPLE", default_value = "linux", value_parser = ["linux", "smp"])]
+    by: String,
     /// Timed runs of each kind; the median counts
     #[arg(long, default_value_t = 5)]
     runs: usize,
@@ -53,16 +57,20 @@ enum Host {
 pub fn run(args: &Args) -> Result<()> {
     ensure!(args.runs > 0, "--runs 0 measures nothing: give 1 or more");
     let workspace = Workspace::find()?;
-    let example = example::find(&workspace, "linux")?;
-    let defaults = example
-        .manifest
-        .guest
-        .context("`linux` names no guest in its qemu.toml")?;
-    let images = defaults.images.context("`linux` names no images")?;
+    let name = args.by.as_str();
+    let example = example::find(&workspace, name)?;
+    let defaults = example.manifest.guest;
+    let defaults = defaults.with_context(|| format!("`{name}` names no guest in its qemu.toml"))?;
+    let images = defaults.images;
+    let images = images.with_context(|| format!("`{name}` names no images"))?;
+    let extra = match defaults.virtual_machines {
+        true => ["-append", "vcpus=1"].map(str::to_owned).to_vec(),
+        false => Vec::new(),
+    };
     let images = setup::guests::ensure(&workspace, images)?;
     let emulator = setup::emulator::ensure(None)?;
-    let (mut build, elf) = qemu::build(&workspace, "linux", false, Float::Soft)?;
-    ensure!(build.status()?.success(), "`linux` does not build");
+    let (mut build, elf) = qemu::build(&workspace, name, false, Float::Soft)?;
+    ensure!(build.status()?.success(), "`{name}` does not build");
 
     println!(
         "{:<14} {:>24} {:>30}",
@@ -84,7 +92,7 @@ pub fn run(args: &Args) -> Result<()> {
                 guest: Some(guest),
                 icount,
                 gdb_port: None,
-                extra: Vec::new(),
+                extra: extra.clone(),
             };
             start(&emulator, host, &machine)
         };
