@@ -20,7 +20,8 @@ impl<'h, P: Platform, C: Cpu> El2<'h, P, C> {
     /// Meanwhile the host does without what a guest's controls take away from EL2 (FP, where
     /// guests get it lazily and the host is soft-float; its own breakpoints and `MDSCR_EL1`), and
     /// leaves alone the registers that [`Controls`](vcpu_regs::Controls) names: what it writes
-    /// there is lost.
+    /// there is lost. `VBAR_EL2` and `TPIDR_EL1` stay as they were at the first load, as they do
+    /// while a guest is loaded: the next run would bring the old ones back.
     pub fn take_turns(&mut self) -> Turns<'_, 'h, P, C> {
         self.keeps_controls = true;
         Turns(self)

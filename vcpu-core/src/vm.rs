@@ -22,7 +22,7 @@ pub type Vmids = vcpu_stage2::Vmids<MAX_CPUS>;
 
 /// One guest: its memory, its clock and what it believes its CPUs to be.
 ///
-/// One `Vm` for each [`Stage2`]: it remembers where its vCPUs ran, for they share a VMID.
+/// One `Vm` at a time for each [`Stage2`] with a VMID of its own: it remembers where its vCPUs ran, for they share a VMID.
 #[derive(Debug)]
 pub struct Vm {
     pub(crate) stage2: Stage2,

@@ -8,12 +8,12 @@
 
 mod cpu;
 pub mod fake;
+mod guard;
 pub mod inject;
 pub mod irq;
 pub mod percpu;
 mod platform;
 
-mod guard;
 pub use cpu::{Cause, Cpu, Daif, ExitWords, FpSwitch, HcrSwitch, HostMode};
 pub use guard::{BranchHistory, Guard};
 pub use inject::{Inject, Lines};

@@ -58,8 +58,8 @@ impl Stage2 {
     /// - the guest may do with the physical memory it maps what its attributes allow;
     /// - no other table is used with `vmid`, on any CPU, unless what TLBs held of `vmid` was
     ///   invalidated in between;
-    /// - the table is used under no other VMID: what settles a change of it for a VM invalidates
-    ///   the one of that VM.
+    /// - if the table is still changed, it is used under no other VMID: what settles a change of it
+    ///   for a VM invalidates the one of that VM.
     pub unsafe fn from_root(root: Pa, geometry: &Geometry, vmid: Vmid) -> Result<Self, RootError> {
         // SAFETY: the same contract, and the VMID is the caller's promise.
         let unnumbered = unsafe { Self::unnumbered(root, geometry)? };
@@ -77,8 +77,8 @@ impl Stage2 {
     /// For as long as a guest may run under the value or a copy:
     /// - `root` is a table in the descriptor format of `geometry`, and stays one;
     /// - the guest may do with the physical memory it maps what its attributes allow;
-    /// - one VM is made of the value and its copies, so that the table is used under one VMID: what
-    ///   settles a change of it for a VM invalidates the one of that VM.
+    /// - if the table is still changed, one VM alone is made of the value and its copies: what settles
+    ///   a change of it for a VM invalidates the VMID of that VM.
     pub unsafe fn unnumbered(root: Pa, geometry: &Geometry) -> Result<Self, RootError> {
         // A root smaller than a table could be aligned to less, but to 64 bytes at least.
         let alignment = (geometry.root_entries() as u64 * 8)

@@ -131,7 +131,8 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     ///
     /// For as long as a guest may run under the value or a copy, the table is not
     /// [released](Self::release), no other table is used with `vmid`, on any CPU, unless what
-    /// TLBs held of `vmid` was invalidated in between, and this one is used with no other.
+    /// TLBs held of `vmid` was invalidated in between, and this one, if it is still changed, is used
+    /// with no other.
     pub unsafe fn stage2(&self, vmid: Vmid) -> Result<Stage2, RootError> {
         // SAFETY: this table is in its geometry's format and only `release` ends that, which the
         // caller rules out; `map` made its callers answer for the memory in it; the VMID is the
@@ -145,7 +146,7 @@ impl<F: FrameSource, M: AddressMap> Table<F, M> {
     /// # Safety
     ///
     /// For as long as a guest may run under the value or a copy, the table is not
-    /// [released](Self::release); one VM is made of them.
+    /// [released](Self::release); if it is still changed, one VM alone is made of them.
     pub unsafe fn unnumbered_stage2(&self) -> Result<Stage2, RootError> {
         // SAFETY: as in `stage2`, without a VMID.
         unsafe { Stage2::unnumbered(self.root, &self.geometry) }

@@ -169,7 +169,8 @@ fn stage2s(
                 unsafe { table.map(Ipa(range.start), Pa(range.start), bytes, attributes)? };
             change.defer(); // loading the vCPU publishes it: nothing walks the table before
         }
-        // SAFETY: the table is never released, for it is leaked here; each has its own VMID.
+        // SAFETY: the table is neither released nor changed, for it is leaked here; each has its
+        // own VMID.
         Ok(unsafe { table.stage2(vmid)? })
     };
     Ok([make(1)?, make(2)?])

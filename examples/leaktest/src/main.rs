@@ -154,7 +154,8 @@ fn stage2s<I: Inject>(
         // SAFETY: guest RAM, of which no borrow lives while a guest runs.
         let change = unsafe { table.map(Ipa(start), Pa(start), GUEST_BYTES, Attributes::RAM)? };
         change.defer(); // loading the vCPU publishes it: nothing walks the table before
-        // SAFETY: the table is never released, for it is leaked here; each has its own VMID.
+        // SAFETY: the table is neither released nor changed, for it is leaked here; each has its
+        // own VMID.
         Ok(unsafe { table.stage2(vmid)? })
     };
     Ok([make(0)?, make(1)?])

@@ -96,14 +96,14 @@ impl<'r, F: FrameSource> GuestMemory<'r, F> {
     /// Returns what a vCPU is loaded with, its VMID from the host's `Vmids`. The table is done
     /// with: it stays as it is.
     pub fn finish_unnumbered(self) -> Result<Stage2, Error> {
-        // SAFETY: the table is never released, for it is leaked here.
+        // SAFETY: the table is neither released nor changed, for it is leaked here.
         Ok(unsafe { self.table.unnumbered_stage2()? })
     }
 
     /// Returns what a vCPU is loaded with. The table is done with: it stays as it is.
     pub fn finish(self, vmid: Vmid) -> Result<Stage2, Error> {
-        // SAFETY: the table is never released, for it is leaked here; an example gives each VMID
-        // to one guest.
+        // SAFETY: the table is neither released nor changed, for it is leaked here; an example gives
+        // each VMID to one guest.
         Ok(unsafe { self.table.stage2(vmid)? })
     }
 }

@@ -52,7 +52,7 @@ pub fn check(
             .defer();
         ours.unmap(Ipa(start + (9 << 20)), 1 << 20)?.defer();
     }
-    // SAFETY: released below, when the oracle is gone and its VMID forgotten.
+    // SAFETY: released below, when the oracle is gone and its VMID forgotten; the only VMID it has.
     let stage2 = unsafe { ours.stage2(Vmid::FIRST)? };
     let cpu = El2Cpu::current().expect("main runs at EL2");
     let oracle = Oracle::new(cpu, *model, &stage2);

@@ -72,7 +72,7 @@ fn check(frames: &mut Frames, model: &MemoryModel, geometry: Geometry) -> Result
     // SAFETY: `Frames` gives out hypervisor RAM, which is mapped where it lies, and not at 0.
     let memory = unsafe { LinearMap::new(0) };
     let mut table = Table::new(geometry, frames, memory)?;
-    // SAFETY: released below, when the oracle is gone and its VMID forgotten.
+    // SAFETY: released below, when the oracle is gone and its VMID forgotten; the only VMID it has.
     let stage2 = unsafe { table.stage2(Vmid::FIRST)? };
     let cpu = El2Cpu::current().expect("main runs at EL2");
     let oracle = Oracle::new(cpu, *model, &stage2);

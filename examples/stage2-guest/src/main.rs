@@ -115,7 +115,8 @@ fn table_of<'f>(
 /// Puts a table in force under a VMID that nothing is cached for.
 fn enter(rig: &Rig, table: &mut GuestTable<'_>, vmid: u16) -> Result<(), Error> {
     let vmid = Vmid::new(vmid).expect("not 0");
-    // SAFETY: `leave` forgets the VMID before the table goes; guests get their own RAM.
+    // SAFETY: `leave` forgets the VMID before the table goes, and before it gets another; guests get
+    // their own RAM.
     unsafe { rig.load(&table.stage2(vmid)?) };
     if let Some(change) = table.owed() {
         settle(rig, change);
