@@ -13,8 +13,8 @@ use vcpu_core::*;
 use vcpu_exits::SError;
 use vcpu_hal::{
     FetchIrq, Inject, PerCpu, Platform,
-    inject::{HcrLine, ListRegisters},
-    irq::{GicV3, LeavePending},
+    inject::{HcrLine, ListRegisters, ListRegistersV2},
+    irq::{GicV2, GicV3, LeavePending},
     percpu::{MpidrTable, Tpidr},
 };
 use vcpu_regs::{Esr, Gpr, Intid, Ipa, Pa, Pstate, SwitchedReg, Vmid};
@@ -81,6 +81,15 @@ extern "C" fn _start() -> ! {
     };
     run(&Host(HcrLine, LeavePending, table));
     run(&Host(list, gic, tpidr));
+    // SAFETY: not meant to run.
+    let (list, gic, table) = unsafe {
+        (
+            ListRegistersV2::new(word() as usize),
+            GicV2::new(word() as usize),
+            MpidrTable::new(&[0]),
+        )
+    };
+    run(&Host(list, gic, table));
     #[cfg(feature = "planted")]
     black_box([0_u8; 4][word() as usize]);
     loop {

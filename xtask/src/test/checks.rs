@@ -4,11 +4,12 @@ use super::{Done, Step, run_quietly};
 use crate::{
     example::Images,
     setup::{
-        compiler::{self, Source, TARGET},
+        compiler::{self, Float, Source, TARGET},
         emulator, guests,
     },
     workspace::{self, Kind, Workspace},
 };
+use anyhow::Result;
 use indicatif::ProgressBar;
 use std::process::Command;
 
@@ -44,6 +45,7 @@ fn lints(workspace: &Workspace) -> Vec<Step<'_>> {
     let hosted = workspace.select(&[Kind::Library, Kind::Xtask]);
     let libraries = workspace.select(&[Kind::Library]);
     let all_for_target = workspace.select(&[Kind::Library, Kind::BareMetal]);
+    let with_fp_registers = libraries.clone();
     let with_defmt = workspace
         .of_kind(Kind::Library)
         .filter(|package| package.has_defmt);
@@ -61,16 +63,22 @@ fn lints(workspace: &Workspace) -> Vec<Step<'_>> {
             run_quietly(clippy.args(&libraries).args(DENY_WARNINGS), bar)
         }),
         Step::new("clippy: target", move |bar| {
-            let compiler = compiler::ensure()?;
-            if compiler.source == Source::Debian {
-                return Ok(Done::Skipped(
-                    "Debian's compiler comes without clippy".into(),
-                ));
-            }
-            let mut clippy = compiler.cargo("clippy");
-            run_quietly(clippy.args(&all_for_target).args(DENY_WARNINGS), bar)
+            lint_for(Float::Soft, &all_for_target, bar)
+        }),
+        Step::new("clippy: hard-float target", move |bar| {
+            lint_for(Float::Hard, &with_fp_registers, bar)
         }),
     ]
+}
+
+fn lint_for(float: Float, packages: &[String], bar: &ProgressBar) -> Result<Done> {
+    let compiler = compiler::ensure_for(float)?;
+    if compiler.source == Source::Debian {
+        let why = "Debian's compiler comes without clippy".into();
+        return Ok(Done::Skipped(why));
+    }
+    let mut clippy = compiler.cargo("clippy");
+    run_quietly(clippy.args(packages).args(DENY_WARNINGS), bar)
 }
 
 const DENY_WARNINGS: [&str; 3] = ["--", "-D", "warnings"];
