@@ -159,7 +159,7 @@ impl<'s, P: Host> Stay<'s, P> {
                     self.stats.count(Kind::Wfi);
                     let until = wait.until();
                     live.complete(wait, ());
-                    self.wait(until)
+                    self.wait(live, until)
                 }
                 Exit::Wfe(wait) => {
                     trace.other(Kind::Wfe, pc, 0);
@@ -281,9 +281,10 @@ impl<'s, P: Host> Stay<'s, P> {
         None
     }
 
-    fn wait(&self, until: Option<u64>) -> Option<End> {
-        if self.has_attention() {
-            return None; // something came with the exit
+    fn wait(&self, live: &mut Live<'_, '_, P, El2Cpu>, until: Option<u64>) -> Option<End> {
+        // Something came with the exit, or was there: a CPU may trap the instruction all the same.
+        if self.has_attention() || live.has_irq() {
+            return None;
         }
         self.hypervisor.flush(self.guest_number);
         Some(End::Wait(until))
@@ -306,7 +307,7 @@ impl<'s, P: Host> Stay<'s, P> {
                 None
             }
             PowerRequest::StopSelf => Some(End::Stopped),
-            PowerRequest::Suspend(_) => self.wait(None),
+            PowerRequest::Suspend(_) => self.wait(live, None),
             PowerRequest::SystemReset(_) => {
                 self.hypervisor
                     .guest_ends(self.guest_number, "asked for a reset");
