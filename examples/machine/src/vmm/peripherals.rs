@@ -4,7 +4,7 @@ use alloc::collections::VecDeque;
 
 use devices::{
     Bus, BusError, Pl011,
-    gic::{Gic, Version, v2, v3},
+    gic::{Gic, Mask, Version, v2, v3},
     virtio::Block,
 };
 use vcpu_regs::Intid;
@@ -14,7 +14,7 @@ use crate::ram::GuestView;
 
 /// What a guest finds besides memory and CPUs.
 pub struct Peripherals {
-    bus: Bus<Owner, 7>,
+    bus: Bus<Owner, 8>,
     /// Its interrupt controller.
     pub gic: Gic,
     uart: Pl011,
@@ -29,6 +29,8 @@ pub struct Peripherals {
 enum Owner {
     Distributor,
     Redistributors,
+    /// GICv2: the page of GICC_DIR.
+    Deactivation,
     Uart,
     Virtio,
     ErasedFlash,
@@ -60,11 +62,14 @@ impl Peripherals {
             layout::RAM..layout::RAM.saturating_add(ram_bytes),
             Owner::Memory,
         )?;
-        let owner = match gic.version() {
-            Version::V2 => Owner::Memory,
-            Version::V3 => Owner::Redistributors,
-        };
-        bus.add(second, owner)?;
+        match gic.version() {
+            Version::V2 => {
+                let (page, end) = (layout::GICC_DIR_PAGE, second.end);
+                bus.add(second.start..page, Owner::Memory)?;
+                bus.add(page..end, Owner::Deactivation)?;
+            }
+            Version::V3 => bus.add(second, Owner::Redistributors)?,
+        }
         let uart = config.uart..config.uart.saturating_add(Pl011::SIZE_BYTES);
         bus.add(uart, Owner::Uart)?;
         if config.disk.is_some() {
@@ -100,7 +105,17 @@ impl Peripherals {
             }
             Owner::Virtio => self.disk.as_ref().map(|disk| disk.read(offset, size_bytes)),
             Owner::ErasedFlash => Some(!0),
+            Owner::Deactivation => Some(0), // GICC_DIR is write-only
             Owner::Memory => None,
+        }
+    }
+
+    /// Returns the vCPUs, a bit for each, on whose lists an access of `vcpu` to `at` depends.
+    pub fn behind(&self, vcpu: usize, at: u64) -> Mask {
+        match self.bus.find(at, 1) {
+            Some((Owner::Distributor, offset)) => self.gic.behind_distributor(vcpu, offset),
+            Some((Owner::Redistributors, offset)) => self.gic.behind_redistributor(offset),
+            _ => 0,
         }
     }
 
@@ -124,7 +139,10 @@ impl Peripherals {
                 disk.write(&mut self.ram, offset, size_bytes, value);
                 gic.set_line(VIRTIO, disk.line());
             }
-            Owner::ErasedFlash => {}
+            Owner::Deactivation if offset == 0 && size_bytes == 4 => {
+                gic.deactivate_v2(vcpu, value);
+            }
+            Owner::Deactivation | Owner::ErasedFlash => {}
             Owner::Memory => return None,
         }
         Some(Effect::default())

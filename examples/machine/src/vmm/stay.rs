@@ -186,6 +186,9 @@ impl<'s, P: Host> Stay<'s, P> {
             self.write(live, access, at, size_bytes, value);
             return None;
         }
+        if is_among(SHOWS_LISTS, at) {
+            self.survey(live, at);
+        }
         let mut peripherals = self.guest.peripherals.lock();
         let value = peripherals.read(self.vcpu, at, size_bytes);
         let has_changed = peripherals.gic.has_changed();
@@ -209,6 +212,9 @@ impl<'s, P: Host> Stay<'s, P> {
         size_bytes: u8,
         value: u64,
     ) {
+        if is_among(CHANGES_LISTS, at) {
+            self.survey(live, at);
+        }
         let mut peripherals = self.guest.peripherals.lock();
         let effect = peripherals.write(self.vcpu, at, size_bytes, value);
         drop(peripherals);
@@ -361,6 +367,17 @@ impl<'s, P: Host> Stay<'s, P> {
         live.reflect(exit);
         None
     }
+}
+
+/// The hundreds of bytes, a bit for each of a page, where an interrupt controller has registers that
+/// show what is in list registers: pending, active; and GICv2's pending SGIs.
+const SHOWS_LISTS: u64 = 1 << 2 | 1 << 3 | 1 << 15;
+/// Where it has such as change it, or depend on what a timer does meanwhile: enabled ones too.
+const CHANGES_LISTS: u64 = SHOWS_LISTS | 1 << 1;
+
+#[inline(always)]
+const fn is_among(registers: u64, at: u64) -> bool {
+    registers >> (at >> 8 & 15) & 1 != 0
 }
 
 const _: () = assert!(Kind::Other as usize == 7); // `Stats` has a count for each

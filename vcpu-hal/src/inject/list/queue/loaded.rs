@@ -52,10 +52,15 @@ impl Queue {
     }
 
     /// Ends what no list register held. Where ending is one with dropping the priority, the guest
-    /// ends the highest first.
+    /// ends the highest first. Where it is not, it ends by what traps, and nothing is to be counted:
+    /// QEMU counts the drops.
     fn sync_count(&mut self, hardware: &impl VirtualInterface) {
         let hcr = hardware.hcr();
-        for _ in 0..hcr.eoi_count() {
+        let counted = match self.hcr.contains(IchHcr::TDIR) {
+            true => 0,
+            false => hcr.eoi_count(),
+        };
+        for _ in 0..counted {
             let elsewhere = self.active & !self.resident;
             let highest = each(elsewhere & self.taken)
                 .min_by_key(|&slot| self.taken_at[at(slot)])
