@@ -28,12 +28,13 @@ impl Gic {
     /// Hands the most urgent interrupt for `vcpu` over to its list.
     pub fn next(&mut self, vcpu: usize) -> Option<Offer> {
         let (_, intid) = self.best(vcpu)?;
-        let source = self.take_source(vcpu, intid);
-        let index = intid as usize % BANK;
-        let offer = self.offer(vcpu, intid, source.unwrap_or(0))?;
-        self.bank_mut(vcpu, intid)?.list(1 << index);
-        if self.sources(vcpu, index) != 0 && intid < 16 {
-            self.private[vcpu].latched |= 1 << index; // from another vCPU as well
+        let source = match intid {
+            0..16 => self.take_source(vcpu, intid),
+            _ => None,
+        };
+        let offer = self.offer(vcpu, intid, source.unwrap_or(0), Bank::list)?;
+        if intid < 16 && self.sources(vcpu, intid as usize) != 0 {
+            self.private[vcpu].latched |= 1 << intid; // from another vCPU as well
         }
         Some(offer)
     }
@@ -57,10 +58,7 @@ impl Gic {
             0 => self.active_shared(vcpu)?,
             private => private.trailing_zeros(),
         };
-        let offer = self.offer(vcpu, intid, 0)?;
-        let bit = 1 << (intid as usize % BANK);
-        self.bank_mut(vcpu, intid)?.list_active(bit);
-        Some(offer)
+        self.offer(vcpu, intid, 0, Bank::list_active)
     }
 
     /// Takes an offer of [`next_active`](Self::next_active) back that the list had no place for.
@@ -72,12 +70,20 @@ impl Gic {
         }
     }
 
-    fn offer(&mut self, vcpu: usize, intid: u32, source: u8) -> Option<Offer> {
+    #[inline]
+    fn offer(
+        &mut self,
+        vcpu: usize,
+        intid: u32,
+        source: u8,
+        note: impl Fn(&mut Bank, u32),
+    ) -> Option<Offer> {
         if let Some(spi) = spi(Intid(intid)) {
             self.routes[spi].holder = vcpu as u8;
         }
         let index = intid as usize % BANK;
         let bank = self.bank_mut(vcpu, intid)?;
+        note(bank, 1 << index);
         Some(Offer {
             intid: Intid(intid),
             priority: bank.priority(index),
@@ -119,7 +125,11 @@ impl Gic {
     /// Notes that the guest ended a level-triggered interrupt: it is pending again if its line is
     /// still high.
     pub fn ended(&mut self, vcpu: usize, intid: Intid) {
-        self.recalled(vcpu, intid, Left::default());
+        let bit = 1 << (intid.0 as usize % BANK);
+        if let Some(bank) = self.bank_mut(vcpu, intid.0) {
+            bank.unlist(bit, false);
+            self.mark_intid(vcpu, intid.0);
+        }
     }
 
     /// Returns an interrupt that is to be active no more in the list of `vcpu`, if there is one:
@@ -146,7 +156,8 @@ impl Gic {
     }
 
     /// Returns whether the list of `vcpu` is to give something back, or to have something active.
-    pub(super) fn wants(&self, vcpu: usize) -> bool {
+    #[inline]
+    pub fn wants(&self, vcpu: usize) -> bool {
         let is_wanted = |bank: &Bank| bank.recalled | bank.deactivated | bank.active_alone() != 0;
         let Some(private) = self.private.get(vcpu) else {
             return false;

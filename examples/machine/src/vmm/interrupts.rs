@@ -25,19 +25,10 @@ impl<P: Host> Stay<'_, P> {
     #[inline(never)]
     pub(super) fn exchange(&mut self, live: &mut Live<'_, '_, P, El2Cpu>) {
         let mut peripherals = self.guest.peripherals.lock();
-        let is_asked = peripherals.gic.is_asked(self.vcpu);
-        let mut side = self.side(&mut peripherals.gic);
-        if is_asked {
-            side.refresh(live);
-        }
-        side.take_back(live);
-        let gic = side.gic;
-        while let Some(offer) = gic.next_active(self.vcpu) {
-            if live.activate_irq(virtual_interrupt(offer)).is_err() {
-                gic.refuse_active(self.vcpu, offer);
-                self.refused = true;
-                break;
-            }
+        let gic = &mut peripherals.gic;
+        let is_asked = gic.is_asked(self.vcpu);
+        if is_asked || gic.wants(self.vcpu) {
+            self.give_back(live, gic, is_asked);
         }
         while let Some(offer) = gic.next(self.vcpu) {
             if live.inject_irq(virtual_interrupt(offer)).is_err() {
@@ -55,6 +46,28 @@ impl<P: Host> Stay<'_, P> {
         drop(peripherals);
         if changed != 0 {
             self.hypervisor.tell(self.guest_number, changed, self.cpu);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_back(
+        &mut self,
+        live: &mut Live<'_, '_, P, El2Cpu>,
+        gic: &mut Distributor,
+        is_asked: bool,
+    ) {
+        let mut side = self.side(gic);
+        if is_asked {
+            side.refresh(live);
+        }
+        side.take_back(live);
+        while let Some(offer) = gic.next_active(self.vcpu) {
+            if live.activate_irq(virtual_interrupt(offer)).is_err() {
+                gic.refuse_active(self.vcpu, offer);
+                self.refused = true;
+                break;
+            }
         }
     }
 

@@ -92,11 +92,14 @@ impl Peripherals {
     #[inline(always)]
     pub fn read(&mut self, vcpu: usize, at: u64, size_bytes: u8) -> Option<u64> {
         let (owner, offset) = self.bus.find(at, size_bytes)?;
-        match owner {
-            Owner::Distributor => Some(match self.gic.version() {
+        // The one that is read most.
+        if let Owner::Distributor = owner {
+            return Some(match self.gic.version() {
                 Version::V3 => self.gic.read_distributor(offset, size_bytes),
                 Version::V2 => self.gic.read_distributor_v2(vcpu, offset, size_bytes),
-            }),
+            });
+        }
+        match owner {
             Owner::Redistributors => Some(self.gic.read_redistributor(offset, size_bytes)),
             Owner::Uart => {
                 let value = self.uart.read(offset, size_bytes);
@@ -106,7 +109,7 @@ impl Peripherals {
             Owner::Virtio => self.disk.as_ref().map(|disk| disk.read(offset, size_bytes)),
             Owner::ErasedFlash => Some(!0),
             Owner::Deactivation => Some(0), // GICC_DIR is write-only
-            Owner::Memory => None,
+            Owner::Distributor | Owner::Memory => None,
         }
     }
 

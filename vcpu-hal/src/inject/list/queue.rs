@@ -167,13 +167,15 @@ impl Queue {
     fn advance(&mut self, slots: Slots) {
         let free = u64::from(self.queued) & slots & !(self.pending | self.active);
         for slot in each(free) {
+            let last = self.templates[at(slot)];
             let senders = &mut self.behind[slot as usize % SGIS];
-            let sender = senders.trailing_zeros() as u8;
-            *senders &= senders.wrapping_sub(1);
+            // In turns, so that none that sends all the time is in the way of another.
+            let first = u32::from(last.sender()) + 1;
+            let sender = (senders.rotate_right(first).trailing_zeros() + first) as u8 & 7;
+            *senders &= !(1 << sender);
             if *senders == 0 {
                 self.queued &= !(1 << slot);
             }
-            let last = self.templates[at(slot)];
             let next = ListRegister::new(last.intid(), last.priority(), last.is_group1());
             self.templates[at(slot)] = next.with_sender(sender);
             self.pending |= 1 << slot;
