@@ -13,6 +13,8 @@
 mod bank;
 mod lists;
 #[cfg(test)]
+mod lists_model;
+#[cfg(test)]
 mod model;
 mod registers;
 mod state;

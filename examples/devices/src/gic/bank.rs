@@ -184,10 +184,14 @@ impl Bank {
             }
             Bits::SetEnable => self.enabled |= bits,
             Bits::ClearEnable => self.enabled &= !bits,
-            // One that waits in a list is pending already, and will not be twice.
-            Bits::SetPending => self.latched |= bits & !self.list_pending,
+            Bits::SetPending => {
+                // One that waits in a list is pending already, and will not be twice.
+                self.latched |= bits & !self.list_pending;
+                self.written |= bits & self.list_pending & !self.edge;
+            }
             Bits::ClearPending => {
                 self.latched &= !bits;
+                self.written &= !bits;
                 let taken = self.listed & bits & (self.edge | !self.lines);
                 self.recalled |= taken;
                 self.dropped |= taken;

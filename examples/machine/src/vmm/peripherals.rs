@@ -5,7 +5,7 @@ use alloc::collections::VecDeque;
 use devices::{
     Bus, BusError, Pl011,
     gic::{Gic, Mask, Version, v2, v3},
-    virtio::Block,
+    virtio::{self, Block},
 };
 use vcpu_regs::Intid;
 
@@ -72,9 +72,7 @@ impl Peripherals {
         }
         let uart = config.uart..config.uart.saturating_add(Pl011::SIZE_BYTES);
         bus.add(uart, Owner::Uart)?;
-        if config.disk.is_some() {
-            bus.add(layout::VIRTIO, Owner::Virtio)?;
-        }
+        bus.add(layout::VIRTIO, Owner::Virtio)?;
         if let Some(flash) = &config.erased_flash {
             bus.add(flash.clone(), Owner::ErasedFlash)?;
         }
@@ -106,7 +104,10 @@ impl Peripherals {
                 self.feed();
                 Some(value)
             }
-            Owner::Virtio => self.disk.as_ref().map(|disk| disk.read(offset, size_bytes)),
+            Owner::Virtio => Some(match &self.disk {
+                Some(disk) => disk.read(offset, size_bytes),
+                None => virtio::read_empty(offset, size_bytes),
+            }),
             Owner::ErasedFlash => Some(!0),
             Owner::Deactivation => Some(0), // GICC_DIR is write-only
             Owner::Distributor | Owner::Memory => None,
@@ -138,9 +139,10 @@ impl Peripherals {
                 return Some(Effect { sent });
             }
             Owner::Virtio => {
-                let disk = self.disk.as_mut()?;
-                disk.write(&mut self.ram, offset, size_bytes, value);
-                gic.set_line(VIRTIO, disk.line());
+                if let Some(disk) = &mut self.disk {
+                    disk.write(&mut self.ram, offset, size_bytes, value);
+                    gic.set_line(VIRTIO, disk.line());
+                }
             }
             Owner::Deactivation if offset == 0 && size_bytes == 4 => {
                 gic.deactivate_v2(vcpu, value);
