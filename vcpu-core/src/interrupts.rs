@@ -31,6 +31,11 @@ impl<P: Platform> Vcpu<P> {
         host.inject().status(&self.pending, intid)
     }
 
+    /// Returns which CPUs, a bit for each, sent an SGI that is pending: see [`Inject::senders`].
+    pub fn irq_senders(&self, host: &P, intid: Intid) -> u8 {
+        host.inject().senders(&self.pending, intid)
+    }
+
     /// Makes a virtual interrupt active that the guest did not acknowledge.
     pub fn activate_irq(
         &mut self,
@@ -82,6 +87,13 @@ impl<P: Platform, C: Cpu> Live<'_, '_, P, C> {
         let inject = self.el2.host.inject();
         inject.sync(&self.el2.cpu, &mut self.vcpu.pending);
         inject.status(&self.vcpu.pending, intid)
+    }
+
+    /// Returns which CPUs, a bit for each, sent an SGI that is pending: see [`Inject::senders`].
+    pub fn irq_senders(&mut self, intid: Intid) -> u8 {
+        let inject = self.el2.host.inject();
+        inject.sync(&self.el2.cpu, &mut self.vcpu.pending);
+        inject.senders(&self.vcpu.pending, intid)
     }
 
     /// Returns whether something is pending for which a guest that waits (`WFI`) goes on.

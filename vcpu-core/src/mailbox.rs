@@ -104,6 +104,10 @@ impl<'m, I: Inject> Inject for Mailed<'m, I> {
         self.inner.status(&state.inner, intid)
     }
 
+    fn senders(&self, state: &Self::State, intid: Intid) -> u8 {
+        self.inner.senders(&state.inner, intid)
+    }
+
     fn activate(
         &self,
         state: &mut Self::State,

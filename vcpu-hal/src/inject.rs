@@ -89,6 +89,13 @@ pub trait Inject {
         Status::default()
     }
 
+    /// Returns which CPUs, a bit for each, sent the SGI `intid` that is pending
+    /// ([`Trigger::SentBy`]), where a backend tells them apart.
+    fn senders(&self, state: &Self::State, intid: Intid) -> u8 {
+        let _ = (state, intid);
+        0
+    }
+
     /// Makes an interrupt active that the guest did not acknowledge (`GICD_ISACTIVER<n>`). Does
     /// nothing where there is no CPU interface.
     fn activate(

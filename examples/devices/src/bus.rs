@@ -79,7 +79,7 @@ impl<D: Copy, const N: usize> Bus<D, N> {
     /// Returns who answers an access of `size_bytes` at `at`, and the offset into its range.
     ///
     /// `None` where nobody is, or where the access leaves the range.
-    #[inline]
+    #[inline(always)]
     pub fn find(&self, at: u64, size_bytes: u8) -> Option<(D, u64)> {
         for place in &self.ranges {
             let Some((range, device)) = place else {

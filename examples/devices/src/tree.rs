@@ -116,10 +116,12 @@ impl Tree<'_> {
         let name = format!("intc@{:x}", ranges[0].start);
         let gic = fdt.begin_node(&name)?;
         let compatible = match version {
-            Version::V2 => "arm,gic-400",
-            Version::V3 => "arm,gic-v3",
+            // By either name: programs look for the one that QEMU's `virt` gives.
+            Version::V2 => ["arm,gic-400", "arm,cortex-a15-gic"].as_slice(),
+            Version::V3 => &["arm,gic-v3"],
         };
-        fdt.property_string("compatible", compatible)?;
+        let names = compatible.iter().map(|&name| name.into()).collect();
+        fdt.property_string_list("compatible", names)?;
         fdt.property_null("interrupt-controller")?;
         fdt.property_u32("#interrupt-cells", 3)?;
         fdt.property_u32("#address-cells", 2)?;

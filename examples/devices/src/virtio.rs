@@ -12,7 +12,7 @@ mod registers;
 mod tests;
 
 pub use block::Block;
-pub use registers::SIZE_BYTES;
+pub use registers::{SIZE_BYTES, read_empty};
 
 /// The guest's RAM, by the guest's addresses.
 ///

@@ -2,7 +2,11 @@
 
 use core::fmt::{Display, Formatter, Result};
 
-use devices::{BusError, gic::MAX_VCPUS, loader};
+use devices::{
+    BusError,
+    gic::{MAX_VCPUS, V2_VCPUS},
+    loader,
+};
 use vcpu_core::{EnableError, LoadError};
 use vcpu_stage2::{GeometryError, MapError, RootError};
 
@@ -29,7 +33,7 @@ macro_rules! errors {
                     Self::Bus(error) => write!(f, "{error}"),
                     Self::Program(error) => write!(f, "{error}"),
                     Self::Vcpus(asked) => write!(
-                        f, "{asked} vCPUs were asked for; a guest has 1 to {MAX_VCPUS}"
+                        f, "{asked} vCPUs were asked for; a guest has 1 to {MAX_VCPUS}, or to {V2_VCPUS} with a GICv2"
                     ),
                     Self::Guest(why) => f.write_str(why),
                     $(Self::$name(error) => write!(f, "{error:?}"),)*

@@ -8,6 +8,7 @@ mod files;
 mod guest;
 mod hypervisor;
 mod interrupts;
+mod lists;
 mod peripherals;
 mod platform;
 mod stats;

@@ -8,6 +8,7 @@
 #![no_std]
 #![no_main]
 
+mod checks;
 mod program;
 
 use machine::{
@@ -15,13 +16,19 @@ use machine::{
     vmm::{self, GuestConfig, Settings},
 };
 
+/// `-append checks`: the program of our own is the one that tries the interrupt controller's
+/// registers.
+const CHECKS: &str = "checks";
+
 machine::main!(main);
 
 fn main(machine: Machine) -> Result<(), Error> {
-    let settings = Settings::read(&machine.tree, 1, &[])?;
+    let settings = Settings::read(&machine.tree, 1, &[CHECKS])?;
+    let checks = settings.names(&machine.tree, CHECKS);
     vmm::run(machine, &settings, |files| {
         let program = match files.given()? {
             Some(given) => given,
+            None if checks => checks::bytes(),
             None => program::bytes(),
         };
         Ok([GuestConfig {

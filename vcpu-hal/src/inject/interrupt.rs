@@ -64,8 +64,8 @@ pub enum Trigger {
     #[default]
     Edge,
     /// An edge: an SGI, and the CPU (0 to 7) that sent it, which a GICv2 guest reads with it. Of two
-    /// senders of one SGI that is pending, the later is read. Elsewhere this is an
-    /// [`Edge`](Self::Edge).
+    /// senders of one SGI, each is an interrupt of its own: the second comes when the first is
+    /// deactivated. Elsewhere this is an [`Edge`](Self::Edge).
     SentBy(u8),
     /// A level that the host knows: when the guest has ended it, the host is asked again
     /// ([`Inject::next_ended`](crate::Inject::next_ended)) and injects it once more if it is still

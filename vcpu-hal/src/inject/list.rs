@@ -157,6 +157,10 @@ macro_rules! list_backend {
                 state.queue.status(intid)
             }
 
+            fn senders(&self, state: &ListState, intid: Intid) -> u8 {
+                state.queue.senders(intid)
+            }
+
             fn activate(
                 &self,
                 state: &mut ListState,

@@ -19,10 +19,18 @@ pub(super) struct Bank {
     pub active: u32,
     /// In the list of a vCPU, as far as the distributor was told.
     pub listed: u32,
+    /// Of those listed: pending there, as of the last survey.
+    pub list_pending: u32,
+    /// Of those listed: active there, as of the last survey.
+    pub list_active: u32,
+    /// Of those listed: levels that a write to ISPENDR made pending.
+    pub written: u32,
     /// Of those listed: to be taken back.
     pub recalled: u32,
     /// Of those taken back: not to be pending again for having been pending there.
     pub dropped: u32,
+    /// Of those listed: to be active no more.
+    pub deactivated: u32,
     priorities: [u8; BANK],
 }
 
@@ -48,8 +56,12 @@ impl Bank {
             edge,
             active: 0,
             listed: 0,
+            list_pending: 0,
+            list_active: 0,
+            written: 0,
             recalled: 0,
             dropped: 0,
+            deactivated: 0,
             priorities: [0; BANK],
         }
     }
@@ -95,26 +107,61 @@ impl Bank {
 
     /// Takes back levels that nothing holds up any more.
     const fn recall_fallen(&mut self) {
-        let fallen = self.listed & !self.edge & !self.pending();
+        let fallen = self.listed & !self.edge & !self.pending() & !self.written;
         self.recalled |= fallen;
         self.dropped |= fallen;
     }
 
-    /// Notes that `bits` went to a list.
+    /// Notes that `bits` went to a list, where they are pending.
     pub const fn list(&mut self, bits: u32) {
         self.listed |= bits;
+        self.list_pending |= bits;
+        self.written |= bits & self.latched & !self.edge;
         self.latched &= !bits;
         self.dropped &= !bits;
+    }
+
+    /// Returns what is active here, and can be so in a list.
+    pub const fn active_alone(&self) -> u32 {
+        self.active & !self.listed
+    }
+
+    /// Notes that `bits` went to a list, where they are active.
+    pub const fn list_active(&mut self, bits: u32) {
+        self.listed |= bits;
+        self.list_active |= bits;
+        self.active &= !bits;
+    }
+
+    /// Notes where `bits`, that are listed, stand in their list.
+    pub const fn survey(&mut self, bits: u32, pending: bool, active: bool) {
+        if !pending && !active {
+            return self.unlist(bits, false);
+        }
+        self.list_pending = self.list_pending & !bits | if pending { bits } else { 0 };
+        self.list_active = self.list_active & !bits | if active { bits } else { 0 };
+    }
+
+    /// Notes that `bits` are active in their list, and no longer pending: `pending` those that
+    /// were.
+    pub const fn keep_active(&mut self, bits: u32, pending: bool) {
+        self.unlist(bits, pending);
+        self.listed |= bits;
+        self.list_active |= bits;
     }
 
     /// Notes that a list let go of `bits`; `pending` are those that it never gave to the guest.
     pub const fn unlist(&mut self, bits: u32, pending: bool) {
         if pending {
-            self.latched |= bits & self.edge & !self.dropped;
+            self.latched |= bits & (self.edge | self.written) & !self.dropped;
         }
         self.listed &= !bits;
+        self.list_pending &= !bits;
+        self.list_active &= !bits;
+        self.written &= !bits;
         self.recalled &= !bits;
         self.dropped &= !bits;
+        self.deactivated &= !bits;
     }
 
     #[inline(always)]
@@ -122,9 +169,8 @@ impl Bank {
         match register {
             Bits::Group => self.group1,
             Bits::SetEnable | Bits::ClearEnable => self.enabled,
-            // What a list has is pending or active; the distributor does not know which.
-            Bits::SetPending | Bits::ClearPending => self.pending(),
-            Bits::SetActive | Bits::ClearActive => self.active,
+            Bits::SetPending | Bits::ClearPending => self.pending() | self.list_pending,
+            Bits::SetActive | Bits::ClearActive => self.active | self.list_active,
         }
     }
 
@@ -138,15 +184,26 @@ impl Bank {
             }
             Bits::SetEnable => self.enabled |= bits,
             Bits::ClearEnable => self.enabled &= !bits,
-            Bits::SetPending => self.latched |= bits,
+            Bits::SetPending => {
+                // One that waits in a list is pending already, and will not be twice.
+                self.latched |= bits & !self.list_pending;
+                self.written |= bits & self.list_pending & !self.edge;
+            }
             Bits::ClearPending => {
                 self.latched &= !bits;
+                self.written &= !bits;
                 let taken = self.listed & bits & (self.edge | !self.lines);
                 self.recalled |= taken;
                 self.dropped |= taken;
             }
-            Bits::SetActive => self.active |= bits,
-            Bits::ClearActive => self.active &= !bits,
+            Bits::SetActive => {
+                self.active |= bits & !self.list_active;
+                self.recalled |= bits & self.listed & !self.list_active; // for it is not due now
+            }
+            Bits::ClearActive => {
+                self.active &= !bits;
+                self.deactivated |= bits & self.listed;
+            }
         }
     }
 
@@ -190,6 +247,14 @@ impl Bank {
 }
 
 impl Bits {
+    /// Returns whether what is read or written is also in the lists of the vCPUs.
+    pub const fn depends_on_lists(self) -> bool {
+        matches!(
+            self,
+            Self::SetPending | Self::ClearPending | Self::SetActive | Self::ClearActive
+        )
+    }
+
     /// Returns the register at an offset of 0x080 to 0x3ff, and which word of it.
     #[inline(always)]
     pub const fn at(offset: u64) -> Option<(Self, usize)> {

@@ -106,6 +106,16 @@ impl Gic {
         self.mark_scope(scope);
     }
 
+    /// A message makes an SPI pending, or not.
+    pub(super) fn message(&mut self, spi: usize, pending: bool) {
+        let (bank, bit) = (&mut self.shared[spi / BANK], 1 << (spi % BANK));
+        match pending {
+            true => bank.latched |= bit,
+            false => bank.write(Bits::ClearPending, bit, !0),
+        }
+        self.mark_all();
+    }
+
     fn bank(&self, scope: Scope, word: usize) -> Option<&Bank> {
         match (scope, word) {
             (Scope::Private(vcpu) | Scope::Both(vcpu), 0) => self.private.get(vcpu),

@@ -3,7 +3,7 @@
 use vcpu_exits::{SgiGroup, SgiRequest};
 use vcpu_regs::Intid;
 
-use super::{BANK, FIRST_SPI, MAX_VCPUS, SHARED_BANKS, SPIS, bank::Bank};
+use super::{BANK, FIRST_SPI, MAX_VCPUS, Mask, SHARED_BANKS, SPIS, V2_VCPUS, bank::Bank, bit};
 
 /// The interrupt controller of one VM.
 #[derive(Clone, Debug)]
@@ -15,11 +15,17 @@ pub struct Gic {
     pub(super) shared: [Bank; SHARED_BANKS],
     pub(super) routes: [Route; SPIS],
     /// GICv2: who raised each pending SGI, a bit for each vCPU.
-    pub(super) sgi_sources: [[u8; 16]; MAX_VCPUS],
+    pub(super) sgi_sources: [[u8; 16]; V2_VCPUS],
+    /// The same of those that wait in a list, as of the last survey.
+    pub(super) list_sources: [[u8; 16]; V2_VCPUS],
+    /// Of these: cleared since.
+    pub(super) cleared_sources: [[u8; 16]; V2_VCPUS],
+    /// vCPUs, a bit for each, whose lists are to be surveyed.
+    pub(super) asked: Mask,
     /// GICR_WAKER.ProcessorSleep, a bit for each vCPU.
-    pub(super) asleep: u8,
+    pub(super) asleep: Mask,
     /// vCPUs whose list may have to change, since [`Gic::take_changed`].
-    changed: u8,
+    changed: Mask,
 }
 
 /// Which architecture the guest's registers follow.
@@ -72,9 +78,13 @@ pub struct Offer {
 impl Gic {
     /// Returns the controller after reset, for `vcpus` of affinity 0, 1 and so on.
     ///
-    /// `None` when there are more than [`MAX_VCPUS`], or none.
+    /// `None` when there are more than [`MAX_VCPUS`], or [`V2_VCPUS`], or none.
     pub const fn new(version: Version, vcpus: usize) -> Option<Self> {
-        if vcpus == 0 || vcpus > MAX_VCPUS {
+        let most = match version {
+            Version::V2 => V2_VCPUS,
+            Version::V3 => MAX_VCPUS,
+        };
+        if vcpus == 0 || vcpus > most {
             return None;
         }
         // Without firmware to hand them over, a GICv3's interrupts are Group 1 from the start, as
@@ -102,7 +112,10 @@ impl Gic {
                 private: [const { Bank::new(0, 0xffff) }; MAX_VCPUS],
                 shared: [const { Bank::new(0, 0) }; SHARED_BANKS],
                 routes: [route; SPIS],
-                sgi_sources: [[0; 16]; MAX_VCPUS],
+                sgi_sources: [[0; 16]; V2_VCPUS],
+                list_sources: [[0; 16]; V2_VCPUS],
+                cleared_sources: [[0; 16]; V2_VCPUS],
+                asked: 0,
                 asleep: 0,
                 changed: 0,
             }
@@ -177,88 +190,11 @@ impl Gic {
         }
     }
 
-    /// Hands the most urgent interrupt for `vcpu` over to its list.
-    pub fn next(&mut self, vcpu: usize) -> Option<Offer> {
-        let (_, intid) = self.best(vcpu)?;
-        let source = self.take_source(vcpu, intid);
-        let index = intid as usize % BANK;
-        let bit = 1 << index;
-        if let Some(spi) = spi(Intid(intid)) {
-            self.routes[spi].holder = vcpu as u8;
-        }
-        let bank = self.bank_mut(vcpu, intid)?;
-        let offer = Offer {
-            intid: Intid(intid),
-            priority: bank.priority(index),
-            is_group1: bank.group1 & bit != 0,
-            is_edge: bank.edge & bit != 0,
-            source: source.unwrap_or(0),
-        };
-        bank.list(bit);
-        if intid < 16 && self.sgi_sources[vcpu][index] != 0 {
-            self.private[vcpu].latched |= bit; // from another vCPU as well
-        }
-        Some(offer)
-    }
-
-    /// Takes an offer back that the list had no place for.
-    pub fn refuse(&mut self, vcpu: usize, offer: Offer) {
-        let bit = 1 << (offer.intid.0 as usize % BANK);
-        if let Some(bank) = self.bank_mut(vcpu, offer.intid.0) {
-            bank.unlist(bit, true);
-        }
-        if offer.intid.0 < 16 && self.version == Version::V2 {
-            self.sgi_sources[vcpu][offer.intid.0 as usize] |= 1 << offer.source;
-        }
-    }
-
-    /// Returns an interrupt that the list of `vcpu` is to give back, if there is one: answer with
-    /// [`Self::recalled`].
-    pub fn recall(&self, vcpu: usize) -> Option<Intid> {
-        let private = self.private.get(vcpu)?.recalled;
-        if private != 0 {
-            return Some(Intid(private.trailing_zeros()));
-        }
-        self.shared.iter().enumerate().find_map(|(i, bank)| {
-            let mut left = bank.recalled;
-            while left != 0 {
-                let spi = i * BANK + left.trailing_zeros() as usize;
-                if usize::from(self.routes[spi].holder) == vcpu {
-                    return Some(Intid(spi as u32 + FIRST_SPI));
-                }
-                left &= left - 1;
-            }
-            None
-        })
-    }
-
-    /// Notes that the list of `vcpu` let go of an interrupt; `was_pending` unless the guest has
-    /// acknowledged it.
-    pub fn recalled(&mut self, vcpu: usize, intid: Intid, was_pending: bool) {
-        let bit = 1 << (intid.0 as usize % BANK);
-        if let Some(bank) = self.bank_mut(vcpu, intid.0) {
-            bank.unlist(bit, was_pending);
-            self.mark_intid(vcpu, intid.0);
-        }
-    }
-
-    /// Notes that the guest ended a level-triggered interrupt: it is pending again if its line is
-    /// still high.
-    pub fn ended(&mut self, vcpu: usize, intid: Intid) {
-        self.recalled(vcpu, intid, false);
-    }
-
-    /// Returns whether a private interrupt is pending here, and not in the vCPU's list.
-    pub fn keeps(&self, vcpu: usize, intid: Intid) -> bool {
-        let bit = 1_u32.checked_shl(intid.0).unwrap_or(0);
-        let bank = self.private.get(vcpu);
-        bank.is_some_and(|bank| bank.pending() & !bank.listed & bit != 0)
-    }
-
-    /// Returns whether there is something for the list of `vcpu` to take or to give back.
+    /// Returns whether there is something for the list of `vcpu` to take or to give back, or to
+    /// tell.
     #[inline]
     pub fn concerns(&self, vcpu: usize) -> bool {
-        self.best(vcpu).is_some() || self.recall(vcpu).is_some()
+        self.best(vcpu).is_some() || self.wants(vcpu) || self.is_asked(vcpu)
     }
 
     /// Returns whether an interrupt waits here for `vcpu`, which ends a `WFI`.
@@ -275,11 +211,11 @@ impl Gic {
 
     /// Forgets that something changed for `vcpu`, which is just being seen to.
     pub const fn forget_changes(&mut self, vcpu: usize) {
-        self.changed &= !(1 << (vcpu & 7));
+        self.changed &= !bit(vcpu);
     }
 
     /// Returns the vCPUs, a bit for each, that the changes since the last call concern.
-    pub fn take_changed(&mut self) -> u8 {
+    pub fn take_changed(&mut self) -> Mask {
         let changed = core::mem::take(&mut self.changed);
         if changed == 0 {
             return 0;
@@ -290,7 +226,7 @@ impl Gic {
     }
 
     /// Returns priority and INTID of the most urgent interrupt that waits for `vcpu`.
-    fn best(&self, vcpu: usize) -> Option<(u8, u32)> {
+    pub(super) fn best(&self, vcpu: usize) -> Option<(u8, u32)> {
         let (group0, group1) = (word(self.groups.group0), word(self.groups.group1));
         let private = self.private.get(vcpu)?;
         let mut best = private.most_urgent(private.ready(group0, group1));
@@ -327,14 +263,7 @@ impl Gic {
         (vcpu < self.vcpus).then_some(vcpu)
     }
 
-    fn take_source(&mut self, vcpu: usize, intid: u32) -> Option<u8> {
-        let sources = self.sgi_sources.get_mut(vcpu)?.get_mut(intid as usize)?;
-        let source = sources.trailing_zeros();
-        *sources &= sources.wrapping_sub(1);
-        (source < 8).then_some(source as u8)
-    }
-
-    fn bank_mut(&mut self, vcpu: usize, intid: u32) -> Option<&mut Bank> {
+    pub(super) fn bank_mut(&mut self, vcpu: usize, intid: u32) -> Option<&mut Bank> {
         match spi(Intid(intid)) {
             Some(spi) => self.shared.get_mut(spi / BANK),
             None if intid < FIRST_SPI => self.private.get_mut(vcpu),
@@ -343,14 +272,14 @@ impl Gic {
     }
 
     pub(super) fn mark(&mut self, vcpu: usize) {
-        self.changed |= 1 << (vcpu & 7);
+        self.changed |= bit(vcpu);
     }
 
     pub(super) fn mark_all(&mut self) {
         self.changed = !0;
     }
 
-    fn mark_intid(&mut self, vcpu: usize, intid: u32) {
+    pub(super) fn mark_intid(&mut self, vcpu: usize, intid: u32) {
         match spi(Intid(intid)) {
             Some(spi) => self.mark_spi(spi),
             None => self.mark(vcpu),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use vcpu_exits::{SgiGroup, SgiRequest, SgiTarget};
 use vcpu_regs::Intid;
 
-use super::{Gic, MAX_VCPUS, Offer, Version, v2, v3};
+use super::{Gic, Left, MAX_VCPUS, Offer, V2_VCPUS, Version, v2, v3};
 
 const GICD_CTLR: u64 = 0;
 const ISENABLER: u64 = 0x100;
@@ -21,11 +21,25 @@ const IROUTER: u64 = 0x6000;
 const SGI_BASE: u64 = 0x1_0000;
 const UART: Intid = Intid(33);
 const TIMER: Intid = Intid(27);
+const PENDING: Left = Left {
+    pending: true,
+    active: false,
+    sources: 0,
+};
 
 fn gic(vcpus: usize) -> Gic {
     let mut gic = Gic::new(Version::V3, vcpus).unwrap();
     gic.write_distributor(GICD_CTLR, 4, 3);
     gic
+}
+
+/// Any state, of the bits of a word.
+fn left(bits: u64) -> Left {
+    Left {
+        pending: bits & 1 != 0,
+        active: bits & 2 != 0,
+        sources: (bits >> 2) as u8,
+    }
 }
 
 fn enable(gic: &mut Gic, intid: Intid) {
@@ -40,6 +54,8 @@ fn enable(gic: &mut Gic, intid: Intid) {
 fn more_vcpus_than_there_is_room_for_are_refused() {
     assert!(Gic::new(Version::V3, MAX_VCPUS).is_some());
     assert!(Gic::new(Version::V3, MAX_VCPUS + 1).is_none());
+    assert!(Gic::new(Version::V2, V2_VCPUS).is_some());
+    assert!(Gic::new(Version::V2, V2_VCPUS + 1).is_none());
     assert!(Gic::new(Version::V2, 0).is_none());
 }
 
@@ -61,7 +77,7 @@ fn level_comes_again_until_its_line_falls() {
     assert_eq!(gic.next(0), Some(offer));
     gic.set_line(UART, false);
     assert_eq!(gic.recall(0), Some(UART));
-    gic.recalled(0, UART, true);
+    gic.recalled(0, UART, PENDING);
     assert_eq!((gic.recall(0), gic.next(0)), (None, None));
 }
 
@@ -75,13 +91,13 @@ fn edge_that_a_list_gives_back_is_pending_again_unless_it_was_cleared() {
     assert_eq!(gic.next(0).map(|offer| offer.is_edge), Some(true));
     gic.write_distributor(ICENABLER + 4, 4, 2);
     assert_eq!(gic.recall(0), Some(UART));
-    gic.recalled(0, UART, true);
+    gic.recalled(0, UART, PENDING);
     assert_eq!(gic.read_distributor(ISPENDR + 4, 4), 2);
     enable(&mut gic, UART);
     assert!(gic.next(0).is_some());
     gic.write_distributor(ICPENDR + 4, 4, 2);
     assert_eq!(gic.recall(0), Some(UART));
-    gic.recalled(0, UART, true);
+    gic.recalled(0, UART, PENDING);
     assert_eq!(gic.read_distributor(ISPENDR + 4, 4), 0);
 }
 
@@ -110,7 +126,7 @@ fn rerouted_interrupt_leaves_the_list_and_goes_to_the_other_vcpu() {
     gic.write_distributor(IROUTER + 8 * 33, 8, 1);
     assert_eq!(gic.take_changed(), 0b01); // to give it back, first
     assert_eq!(gic.recall(0), Some(UART));
-    gic.recalled(0, UART, true);
+    gic.recalled(0, UART, PENDING);
     assert_eq!(gic.take_changed(), 0b10);
     assert_eq!((gic.next(0), gic.next(1).is_some()), (None, true));
 }
@@ -180,9 +196,9 @@ proptest! {
     #[test]
     fn any_access_has_an_answer(
         accesses in proptest::collection::vec(
-            (0_u64..0x12_0000, 0_u8..4, any::<Option<u64>>(), 0_usize..9), 0..100),
+            (0_u64..0x22_0000, 0_u8..4, any::<Option<u64>>(), 0_usize..17), 0..100),
     ) {
-        let mut gics = [gic(8), Gic::new(Version::V2, 8).unwrap()];
+        let mut gics = [gic(MAX_VCPUS), Gic::new(Version::V2, 8).unwrap()];
         for (offset, log2, value, vcpu) in accesses {
             let size_bytes = 1 << log2;
             let narrow = offset % v2::DISTRIBUTOR_BYTES;
@@ -202,10 +218,24 @@ proptest! {
             }
             for gic in &mut gics {
                 while let Some(intid) = gic.recall(vcpu) {
-                    gic.recalled(vcpu, intid, log2 & 1 != 0);
+                    gic.recalled(vcpu, intid, left(value.unwrap_or(offset)));
                 }
-                if let Some(offer) = gic.next(vcpu) {
+                while let Some(intid) = gic.deactivation(vcpu) {
+                    gic.deactivated(vcpu, intid, left(offset));
+                }
+                if let Some(offer) = gic.next_active(vcpu)
+                    && offset & 1 != 0
+                {
+                    gic.refuse_active(vcpu, offer);
+                }
+                if let Some(offer) = gic.next(vcpu)
+                    && offset & 2 != 0
+                {
                     gic.refuse(vcpu, offer);
+                }
+                if (gic.behind_distributor(vcpu, narrow) | gic.behind_redistributor(offset)) != 0 {
+                    gic.ask(vcpu);
+                    gic.survey(vcpu, |intid| left(offset >> (intid.0 % 8)));
                 }
                 gic.take_changed();
             }
@@ -248,7 +278,7 @@ proptest! {
             if let Some(intid) = gic.recall(0) {
                 prop_assert_eq!(intid, UART);
                 prop_assert!(listed && !high && !is_edge);
-                gic.recalled(0, intid, flag);
+                gic.recalled(0, intid, Left { pending: flag, ..Left::default() });
                 listed = false;
             }
         }

@@ -9,7 +9,6 @@ use vcpu_regs::Intid;
 
 use super::{
     BANK, FIRST_SPI, Gic, Groups, SPIS,
-    bank::Bits,
     registers::{Scope, has_bytes},
     state::spi,
 };
@@ -125,35 +124,37 @@ impl Gic {
     }
 
     fn sgi_pending(&self, vcpu: usize, intid: usize) -> u8 {
-        let sources = self.sgi_sources.get(vcpu);
-        sources
-            .and_then(|sgis| sgis.get(intid))
-            .copied()
-            .unwrap_or(0)
+        let (Some(here), Some(there)) = (self.sgi_sources.get(vcpu), self.list_sources.get(vcpu))
+        else {
+            return 0;
+        };
+        let is_listed = self.private[vcpu].list_pending >> intid & 1 != 0;
+        here[intid] | if is_listed { there[intid] } else { 0 }
     }
 
     fn set_sgi_pending(&mut self, vcpu: usize, intid: usize, sources: u8, pending: bool) {
         let all = ((1_u16 << self.vcpus) - 1) as u8;
-        let Some(now) = self
-            .sgi_sources
-            .get_mut(vcpu)
-            .and_then(|sgis| sgis.get_mut(intid))
-        else {
+        let (Some(here), Some(cleared)) = (
+            self.sgi_sources.get_mut(vcpu),
+            self.cleared_sources.get_mut(vcpu),
+        ) else {
             return;
         };
+        let (here, bank, bit) = (&mut here[intid], &mut self.private[vcpu], 1 << intid);
         if pending {
-            *now |= sources & all;
+            *here |= sources & all;
+            bank.latched |= if *here != 0 { bit } else { 0 };
         } else {
-            *now &= !sources;
+            *here &= !sources;
+            if *here == 0 {
+                bank.latched &= !bit;
+            }
+            if bank.listed & bit != 0 {
+                bank.recalled |= bit; // to be handed over without these
+                cleared[intid] |= sources;
+            }
         }
-        let register = match *now {
-            0 => Bits::ClearPending,
-            _ => Bits::SetPending,
-        };
-        if pending || *now == 0 {
-            self.private[vcpu].write(register, 1 << intid, 0xffff);
-            self.mark(vcpu);
-        }
+        self.mark(vcpu);
     }
 
     /// GICD_ITARGETSR: for a private interrupt, the vCPU that asks.

@@ -4,7 +4,7 @@
 //! What is not described reads as zero and ignores writes, and so does an access of a size that a
 //! register does not have.
 
-use super::{FIRST_SPI, Gic, Groups, SPIS, bank::Bits, registers::Scope, state::spi};
+use super::{FIRST_SPI, Gic, Groups, SPIS, bank::Bits, bit, registers::Scope, state::spi};
 use crate::lanes;
 use vcpu_regs::Intid;
 
@@ -30,7 +30,7 @@ const IDS: u64 = 0xffd0;
 const R_TYPER: u64 = 0x0008;
 const R_IIDR: u64 = 0x0004;
 const R_WAKER: u64 = 0x0014;
-const SGI_BASE: u64 = 0x1_0000;
+pub(super) const SGI_BASE: u64 = 0x1_0000;
 
 /// GICD_CTLR.
 const ENABLE_GROUP0: u64 = 1;
@@ -92,13 +92,8 @@ impl Gic {
             // A message-based SPI, edge or level: pending, and no more pending.
             SETSPI | CLRSPI if word || size_bytes == 2 => {
                 let intid = (value & 0x3ff) as usize;
-                let (register, bit) = (offset - SETSPI, 1 << (intid % 32));
-                let register = match register {
-                    0 => Bits::SetPending,
-                    _ => Bits::ClearPending,
-                };
-                if spi(Intid(intid as u32)).is_some() {
-                    self.write_bits(Scope::Shared, register, intid / 32, bit);
+                if let Some(spi) = spi(Intid(intid as u32)) {
+                    self.message(spi, offset == SETSPI);
                 }
             }
             0x80..0xd00 => self.write_interrupts(Scope::Shared, offset, size_bytes, value),
@@ -150,7 +145,7 @@ impl Gic {
         let offset = offset % REDISTRIBUTOR_BYTES;
         match offset {
             R_WAKER if size_bytes == 4 => {
-                let bit = 1 << vcpu;
+                let bit = bit(vcpu);
                 self.asleep &= !bit;
                 if value & PROCESSOR_SLEEP != 0 {
                     self.asleep |= bit;

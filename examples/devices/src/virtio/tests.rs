@@ -188,3 +188,9 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn place_without_a_device_says_so() {
+    let words = [0, 4, 8].map(|offset| super::read_empty(offset, 4));
+    assert_eq!(words, [0x7472_6976, 2, 0]);
+}

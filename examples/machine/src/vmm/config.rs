@@ -130,8 +130,11 @@ pub(crate) mod layout {
     pub const RAM: u64 = 0x4000_0000;
     /// The distributor.
     pub const DISTRIBUTOR: u64 = 0x0800_0000;
-    /// GICv2: the CPU interface, GICV in truth.
-    pub const CPU_INTERFACE: Range<u64> = 0x0801_0000..0x0801_1000;
+    /// GICv2: the CPU interface, GICV in truth, but for its second page.
+    pub const CPU_INTERFACE: Range<u64> = 0x0801_0000..0x0801_2000;
+    /// GICC_DIR is alone there: an interrupt may be active without a list register, and GICV would
+    /// not know which it is.
+    pub const GICC_DIR_PAGE: u64 = 0x0801_1000;
     /// GICv3: the redistributors.
     pub const REDISTRIBUTORS: u64 = 0x080a_0000;
     /// The UART's SPI.

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use aarch64_cpu::asm::wfi;
 use devices::{
-    gic::MAX_VCPUS,
+    gic::{MAX_VCPUS, Mask},
     run_queue::{Pace, RunQueue, State},
 };
 use spin::Mutex;
@@ -193,7 +193,7 @@ impl<P: Host> Hypervisor<P> {
     }
 
     /// Has the vCPUs of `changed`, a bit for each, look at their interrupts.
-    pub(super) fn tell(&self, guest: usize, changed: u8, this_cpu: usize) {
+    pub(super) fn tell(&self, guest: usize, changed: Mask, this_cpu: usize) {
         let mut left = changed;
         while left != 0 {
             let vcpu = left.trailing_zeros() as usize;

@@ -3,13 +3,13 @@
 
 use core::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
-use devices::gic::Offer;
+use devices::gic::{Gic as Distributor, Offer};
 use vcpu_asm::El2Cpu;
 use vcpu_core::{Live, TimerKind, TimerPpis, Vcpu};
 use vcpu_hal::inject::{Group, Trigger, VirtualInterrupt};
 use vcpu_regs::Intid;
 
-use super::{Guest, Host, stay::Stay};
+use super::{Guest, Host, lists::Side, stay::Stay};
 use crate::{
     gic::{PHYSICAL_TIMER, VIRTUAL_TIMER},
     timer,
@@ -19,15 +19,16 @@ use crate::{
 pub(super) const TIMERS: [Intid; 2] = [VIRTUAL_TIMER, PHYSICAL_TIMER];
 
 impl<P: Host> Stay<'_, P> {
-    /// Takes from the distributor what it has for this vCPU, and gives back what it wants back.
+    /// Takes from the distributor what it has for this vCPU, gives back what it wants back, and
+    /// tells it where things stand if it asks.
     #[cold]
     #[inline(never)]
     pub(super) fn exchange(&mut self, live: &mut Live<'_, '_, P, El2Cpu>) {
         let mut peripherals = self.guest.peripherals.lock();
         let gic = &mut peripherals.gic;
-        while let Some(intid) = gic.recall(self.vcpu) {
-            let was_pending = live.retract_irq(intid);
-            gic.recalled(self.vcpu, intid, was_pending);
+        let is_asked = gic.is_asked(self.vcpu);
+        if is_asked || gic.wants(self.vcpu) {
+            self.give_back(live, gic, is_asked);
         }
         while let Some(offer) = gic.next(self.vcpu) {
             if live.inject_irq(virtual_interrupt(offer)).is_err() {
@@ -37,11 +38,48 @@ impl<P: Host> Stay<'_, P> {
             }
             self.stats.injections += 1;
         }
+        if is_asked {
+            self.side(gic).survey(live);
+        }
         gic.forget_changes(self.vcpu);
         let changed = gic.take_changed();
         drop(peripherals);
         if changed != 0 {
             self.hypervisor.tell(self.guest_number, changed, self.cpu);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn give_back(
+        &mut self,
+        live: &mut Live<'_, '_, P, El2Cpu>,
+        gic: &mut Distributor,
+        is_asked: bool,
+    ) {
+        let mut side = self.side(gic);
+        if is_asked {
+            side.refresh(live);
+        }
+        side.take_back(live);
+        while let Some(offer) = gic.next_active(self.vcpu) {
+            if live.activate_irq(virtual_interrupt(offer)).is_err() {
+                gic.refuse_active(self.vcpu, offer);
+                self.refused = true;
+                break;
+            }
+        }
+    }
+
+    fn side<'g>(&self, gic: &'g mut Distributor) -> Side<'g>
+    where
+        Self: 'g,
+    {
+        Side {
+            gic,
+            vcpu: self.vcpu,
+            held: &self.slot().held,
+            here: Some((self.hypervisor.host.gic(), self.cpu)),
         }
     }
 
@@ -51,11 +89,8 @@ impl<P: Host> Stay<'_, P> {
             self.slot().attention.store(true, Release);
         }
         while let Some(intid) = live.next_ended_irq() {
-            if TIMERS.contains(&intid) {
-                self.release_timer(intid);
-            }
             let mut peripherals = self.guest.peripherals.lock();
-            peripherals.gic.ended(self.vcpu, intid);
+            self.side(&mut peripherals.gic).ended(intid);
             self.slot().attention.store(true, Release);
         }
     }
@@ -69,18 +104,6 @@ impl<P: Host> Stay<'_, P> {
         peripherals.gic.ended(self.vcpu, intid);
         peripherals.gic.set_private_line(self.vcpu, intid, true);
         slot.attention.store(true, Release);
-    }
-
-    /// Lets a timer's interrupt come again.
-    fn release_timer(&self, intid: Intid) {
-        let slot = self.slot();
-        slot.held.fetch_and(!(1 << intid.0), Relaxed);
-        let mut peripherals = self.guest.peripherals.lock();
-        peripherals.gic.set_private_line(self.vcpu, intid, false);
-        self.hypervisor
-            .host
-            .gic()
-            .set_active(self.cpu, intid, false);
     }
 
     /// Makes the physical timer interrupts of this CPU active or not, as the vCPU that is now

@@ -4,8 +4,8 @@ use alloc::collections::VecDeque;
 
 use devices::{
     Bus, BusError, Pl011,
-    gic::{Gic, Version, v2, v3},
-    virtio::Block,
+    gic::{Gic, Mask, Version, v2, v3},
+    virtio::{self, Block},
 };
 use vcpu_regs::Intid;
 
@@ -14,7 +14,7 @@ use crate::ram::GuestView;
 
 /// What a guest finds besides memory and CPUs.
 pub struct Peripherals {
-    bus: Bus<Owner, 7>,
+    bus: Bus<Owner, 8>,
     /// Its interrupt controller.
     pub gic: Gic,
     uart: Pl011,
@@ -29,6 +29,8 @@ pub struct Peripherals {
 enum Owner {
     Distributor,
     Redistributors,
+    /// GICv2: the page of GICC_DIR.
+    Deactivation,
     Uart,
     Virtio,
     ErasedFlash,
@@ -60,16 +62,17 @@ impl Peripherals {
             layout::RAM..layout::RAM.saturating_add(ram_bytes),
             Owner::Memory,
         )?;
-        let owner = match gic.version() {
-            Version::V2 => Owner::Memory,
-            Version::V3 => Owner::Redistributors,
-        };
-        bus.add(second, owner)?;
+        match gic.version() {
+            Version::V2 => {
+                let (page, end) = (layout::GICC_DIR_PAGE, second.end);
+                bus.add(second.start..page, Owner::Memory)?;
+                bus.add(page..end, Owner::Deactivation)?;
+            }
+            Version::V3 => bus.add(second, Owner::Redistributors)?,
+        }
         let uart = config.uart..config.uart.saturating_add(Pl011::SIZE_BYTES);
         bus.add(uart, Owner::Uart)?;
-        if config.disk.is_some() {
-            bus.add(layout::VIRTIO, Owner::Virtio)?;
-        }
+        bus.add(layout::VIRTIO, Owner::Virtio)?;
         if let Some(flash) = &config.erased_flash {
             bus.add(flash.clone(), Owner::ErasedFlash)?;
         }
@@ -87,20 +90,36 @@ impl Peripherals {
     #[inline(always)]
     pub fn read(&mut self, vcpu: usize, at: u64, size_bytes: u8) -> Option<u64> {
         let (owner, offset) = self.bus.find(at, size_bytes)?;
-        match owner {
-            Owner::Distributor => Some(match self.gic.version() {
+        // The one that is read most.
+        if let Owner::Distributor = owner {
+            return Some(match self.gic.version() {
                 Version::V3 => self.gic.read_distributor(offset, size_bytes),
                 Version::V2 => self.gic.read_distributor_v2(vcpu, offset, size_bytes),
-            }),
+            });
+        }
+        match owner {
             Owner::Redistributors => Some(self.gic.read_redistributor(offset, size_bytes)),
             Owner::Uart => {
                 let value = self.uart.read(offset, size_bytes);
                 self.feed();
                 Some(value)
             }
-            Owner::Virtio => self.disk.as_ref().map(|disk| disk.read(offset, size_bytes)),
+            Owner::Virtio => Some(match &self.disk {
+                Some(disk) => disk.read(offset, size_bytes),
+                None => virtio::read_empty(offset, size_bytes),
+            }),
             Owner::ErasedFlash => Some(!0),
-            Owner::Memory => None,
+            Owner::Deactivation => Some(0), // GICC_DIR is write-only
+            Owner::Distributor | Owner::Memory => None,
+        }
+    }
+
+    /// Returns the vCPUs, a bit for each, on whose lists an access of `vcpu` to `at` depends.
+    pub fn behind(&self, vcpu: usize, at: u64) -> Mask {
+        match self.bus.find(at, 1) {
+            Some((Owner::Distributor, offset)) => self.gic.behind_distributor(vcpu, offset),
+            Some((Owner::Redistributors, offset)) => self.gic.behind_redistributor(offset),
+            _ => 0,
         }
     }
 
@@ -120,11 +139,15 @@ impl Peripherals {
                 return Some(Effect { sent });
             }
             Owner::Virtio => {
-                let disk = self.disk.as_mut()?;
-                disk.write(&mut self.ram, offset, size_bytes, value);
-                gic.set_line(VIRTIO, disk.line());
+                if let Some(disk) = &mut self.disk {
+                    disk.write(&mut self.ram, offset, size_bytes, value);
+                    gic.set_line(VIRTIO, disk.line());
+                }
             }
-            Owner::ErasedFlash => {}
+            Owner::Deactivation if offset == 0 && size_bytes == 4 => {
+                gic.deactivate_v2(vcpu, value);
+            }
+            Owner::Deactivation | Owner::ErasedFlash => {}
             Owner::Memory => return None,
         }
         Some(Effect::default())

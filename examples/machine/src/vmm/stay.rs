@@ -184,10 +184,25 @@ impl<'s, P: Host> Stay<'s, P> {
         let (at, size_bytes) = (access.ipa().0, access.size_bytes());
         if let Some(value) = access.write() {
             self.write(live, access, at, size_bytes, value);
-            return None;
+        } else if at & SHOWS_LISTS != 0 {
+            self.read_surveyed(live, access);
+        } else {
+            self.read(live, access);
         }
+        None
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_surveyed(&mut self, live: &mut Live<'_, '_, P, El2Cpu>, access: Mmio) {
+        self.survey(live, access.ipa().0);
+        self.read(live, access);
+    }
+
+    #[inline(always)]
+    fn read(&mut self, live: &mut Live<'_, '_, P, El2Cpu>, access: Mmio) {
         let mut peripherals = self.guest.peripherals.lock();
-        let value = peripherals.read(self.vcpu, at, size_bytes);
+        let value = peripherals.read(self.vcpu, access.ipa().0, access.size_bytes());
         let has_changed = peripherals.gic.has_changed();
         drop(peripherals);
         if has_changed {
@@ -197,7 +212,6 @@ impl<'s, P: Host> Stay<'s, P> {
             Some(value) => live.complete(access, value),
             None => live.inject_external_abort(&access),
         }
-        None
     }
 
     #[inline(never)]
@@ -209,6 +223,9 @@ impl<'s, P: Host> Stay<'s, P> {
         size_bytes: u8,
         value: u64,
     ) {
+        if at & CHANGES_LISTS != 0 {
+            self.survey(live, at);
+        }
         let mut peripherals = self.guest.peripherals.lock();
         let effect = peripherals.write(self.vcpu, at, size_bytes, value);
         drop(peripherals);
@@ -363,5 +380,11 @@ impl<'s, P: Host> Stay<'s, P> {
         None
     }
 }
+
+/// Bits of an address, of which registers of an interrupt controller have one that show what is in
+/// list registers: pending, active, at 0x200 to 0x3ff; GICv2's pending SGIs, at 0xf10 to 0xf2f.
+const SHOWS_LISTS: u64 = 0x200;
+/// The same of those that change it, or depend on what a timer does meanwhile: enabled, from 0x100.
+const CHANGES_LISTS: u64 = SHOWS_LISTS | 0x100;
 
 const _: () = assert!(Kind::Other as usize == 7); // `Stats` has a count for each

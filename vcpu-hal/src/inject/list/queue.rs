@@ -56,6 +56,10 @@ pub struct Queue {
     withheld: Slots,
     /// Ended, and not told of yet.
     ended: Slots,
+    /// GICv2: of each SGI, the senders whose turn comes after the one that its slot is about.
+    behind: [u8; SGIS],
+    /// The SGIs that have such.
+    queued: u16,
     places: [u8; 64],
     /// Of the list registers: what each was given, or held when it was last read.
     lists: [ListRegister; 16],
@@ -82,6 +86,8 @@ impl Default for Queue {
             resident: 0,
             withheld: 0,
             ended: 0,
+            behind: [0; SGIS],
+            queued: 0,
             places: [0; 64],
             lists: [ListRegister::EMPTY; 16],
             owners: [0; 16],
@@ -92,6 +98,9 @@ impl Default for Queue {
         }
     }
 }
+
+/// Slots of SGIs.
+const SGIS: usize = 16;
 
 /// Slots of SGIs and PPIs.
 const PRIVATE: u32 = 32;
@@ -125,9 +134,64 @@ impl Queue {
 
     /// Makes an interrupt pending.
     pub(super) fn inject(&mut self, interrupt: VirtualInterrupt) -> Result<(), QueueError> {
+        if let Trigger::SentBy(sender) = interrupt.trigger
+            && self.waits(interrupt.intid, sender)
+        {
+            return Ok(());
+        }
         let slot = self.describe(interrupt)?;
         self.pending |= 1 << slot;
         Ok(())
+    }
+
+    /// Has a sender of an SGI wait for its turn, unless it is the one that the SGI is from already,
+    /// or there is none. To the guest each is an interrupt of its own, acknowledged with its sender.
+    fn waits(&mut self, intid: Intid, sender: u8) -> bool {
+        let sgi = intid.0 as usize % SGIS;
+        let bit: Slots = 1 << sgi;
+        let is_same = self.templates[sgi].sender() == sender;
+        if (self.pending | self.active) & bit == 0 || is_same && self.pending & bit != 0 {
+            return false;
+        }
+        // Its own again, while active: not ahead of those that wait.
+        if is_same && self.queued & 1 << sgi == 0 {
+            return false;
+        }
+        self.behind[sgi] |= 1 << (sender & 7);
+        self.queued |= 1 << sgi;
+        true
+    }
+
+    /// Gives a slot whose interrupt is done with to the next sender.
+    #[inline]
+    fn advance(&mut self, slots: Slots) {
+        let free = u64::from(self.queued) & slots & !(self.pending | self.active);
+        for slot in each(free) {
+            let last = self.templates[at(slot)];
+            let senders = &mut self.behind[slot as usize % SGIS];
+            // In turns, so that none that sends all the time is in the way of another.
+            let first = u32::from(last.sender()) + 1;
+            let sender = (senders.rotate_right(first).trailing_zeros() + first) as u8 & 7;
+            *senders &= !(1 << sender);
+            if *senders == 0 {
+                self.queued &= !(1 << slot);
+            }
+            let next = ListRegister::new(last.intid(), last.priority(), last.is_group1());
+            self.templates[at(slot)] = next.with_sender(sender);
+            self.pending |= 1 << slot;
+        }
+    }
+
+    /// Returns the senders of an SGI that waits: a bit for each CPU.
+    pub(super) fn senders(&self, intid: Intid) -> u8 {
+        let sgi = intid.0 as usize;
+        let Some(behind) = self.behind.get(sgi) else {
+            return 0;
+        };
+        match self.pending >> sgi & 1 {
+            0 => *behind,
+            _ => behind | 1 << (self.templates[sgi % SGIS].sender() & 7),
+        }
     }
 
     /// Makes an interrupt active.
@@ -140,9 +204,13 @@ impl Queue {
     /// Takes back a pending one.
     pub(super) fn retract(&mut self, intid: Intid) -> bool {
         let found = self.find(intid);
-        let was_pending = self.pending & found != 0;
+        let was_pending = (self.pending | u64::from(self.queued)) & found != 0;
         self.pending &= !found;
         self.withheld &= !found;
+        if let Some(behind) = self.behind.get_mut(intid.0 as usize) {
+            *behind = 0;
+            self.queued &= !found as u16;
+        }
         was_pending
     }
 
@@ -158,7 +226,7 @@ impl Queue {
     pub(super) fn status(&self, intid: Intid) -> Status {
         let found = self.find(intid);
         Status {
-            pending: self.pending & found != 0,
+            pending: (self.pending | u64::from(self.queued)) & found != 0,
             active: self.active & found != 0,
         }
     }
@@ -222,6 +290,7 @@ impl Queue {
         self.ended |= each(slots)
             .filter(to_tell)
             .fold(0, |set, slot| set | 1 << slot);
+        self.advance(slots);
     }
 }
 

@@ -2,6 +2,7 @@
 //! would see through as many as it likes.
 
 mod model;
+mod senders;
 mod single;
 
 extern crate std;

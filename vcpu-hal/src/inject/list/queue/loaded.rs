@@ -4,7 +4,7 @@ use vcpu_regs::{IchHcr, IchVmcr, ListRegister};
 
 use super::{Queue, QueueError, place, template};
 use crate::inject::{
-    VirtualInterrupt,
+    Trigger, VirtualInterrupt,
     list::{
         choice::{Slots, Wishes, at, each},
         interface::VirtualInterface,
@@ -52,10 +52,15 @@ impl Queue {
     }
 
     /// Ends what no list register held. Where ending is one with dropping the priority, the guest
-    /// ends the highest first.
+    /// ends the highest first. Where it is not, it ends by what traps, and nothing is to be counted:
+    /// QEMU counts the drops.
     fn sync_count(&mut self, hardware: &impl VirtualInterface) {
         let hcr = hardware.hcr();
-        for _ in 0..hcr.eoi_count() {
+        let counted = match self.hcr.contains(IchHcr::TDIR) {
+            true => 0,
+            false => hcr.eoi_count(),
+        };
+        for _ in 0..counted {
             let elsewhere = self.active & !self.resident;
             let highest = each(elsewhere & self.taken)
                 .min_by_key(|&slot| self.taken_at[at(slot)])
@@ -84,12 +89,20 @@ impl Queue {
         }
         self.taken &= self.active;
         self.lists[place(n)] = list;
-        if list.has_ended() && self.withheld & bit == 0 {
+        if list.has_ended() && self.withheld & bit == 0 && self.tells_end(slot.into()) {
             self.ended |= bit;
         }
         if list.is_inactive() {
             self.disown(n, list.has_ended());
+            self.advance(bit);
         }
+    }
+
+    /// Returns whether the host is to know of an interrupt's end: its end may be reported for us
+    /// alone.
+    fn tells_end(&self, slot: u32) -> bool {
+        let template = self.templates[at(slot)];
+        template.reports_end() || template.hardware().is_some()
     }
 
     fn disown(&mut self, n: u8, is_stale: bool) {
@@ -154,6 +167,8 @@ impl Queue {
                 ListRegister::new(template.intid(), template.priority(), template.is_group1())
                     .with_end_reported()
             }
+            // The next sender's turn comes with the end.
+            _ if is_in(u64::from(self.queued)) => template.with_end_reported(),
             _ => template,
         };
         list.with_pending(is_in(self.pending & !self.withheld))
@@ -183,6 +198,7 @@ impl Queue {
     ) -> Result<(), QueueError> {
         if let (Ok(template), Ok(slot)) = (template(interrupt), self.slot(interrupt.intid))
             && (self.pending | self.active) & !self.resident == 0
+            && !self.is_from_another(interrupt, slot)
             && let Some(n) = self.spare(hardware, slot)
         {
             self.templates[at(slot)] = template;
@@ -192,6 +208,17 @@ impl Queue {
             return Ok(());
         }
         self.inject_by_choice(hardware, interrupt)
+    }
+
+    /// Returns whether an SGI may have to wait for that of another sender to end, or another
+    /// interrupt's end has a third follow.
+    #[inline(always)]
+    fn is_from_another(&self, interrupt: VirtualInterrupt, slot: u32) -> bool {
+        let Trigger::SentBy(sender) = interrupt.trigger else {
+            return self.queued != 0;
+        };
+        let is_another = self.templates[at(slot)].sender() != sender;
+        self.queued != 0 || is_another && self.resident & 1 << slot != 0
     }
 
     #[inline(never)]
