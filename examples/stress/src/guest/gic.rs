@@ -184,7 +184,7 @@ impl Gic {
             Version::V3 => DISTRIBUTOR.write_long(IROUTER + 8 * number, vcpu as u64),
         }
         execute!("dsb ishst"); // what was written for the receiver, before the SPI
-        let is_edge = number % 2 == 0;
+        let is_edge = number.is_multiple_of(2);
         if self.0 == Version::V3 && is_edge && random.below(2) == 0 {
             DISTRIBUTOR.write(SETSPI_NSR, intid);
         } else {
@@ -206,5 +206,5 @@ impl Gic {
 
 /// Whether a vCPU's EOI only drops the priority (GICv3).
 fn splits_ends(index: usize) -> bool {
-    index % 2 != 0
+    !index.is_multiple_of(2)
 }
