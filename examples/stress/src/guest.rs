@@ -114,14 +114,14 @@ fn once(shared: &Shared, me: &Cpu, random: &mut Random) {
 
 /// The end: whoever sleeps is told, and nobody goes before all have come here.
 fn leave(shared: &Shared, me: &Cpu, random: &mut Random) {
-    messages::ask_all(shared, me, random);
+    messages::tell_all(shared, me, random);
     if me.index() == 0 {
         // It looks now and then, and tells the others.
         while !shared.have_others_left() {
             timers::one(shared, me, timers::Kind::Virtual, random);
         }
         shared.finish();
-        messages::ask_all(shared, me, random);
+        messages::tell_all(shared, me, random);
     } else {
         shared.leave();
         wait::until(shared, me, Wait::End, random, || shared.is_finished());

@@ -35,19 +35,35 @@ pub fn ask_one(shared: &Shared, me: &Cpu, random: &mut Random) {
     await_answers(shared, me, 1 << target.index(), flag, random);
 }
 
-/// Asks all others, by one write.
+/// Asks all others that may be asked, by one write.
 pub fn ask_all(shared: &Shared, me: &Cpu, random: &mut Random) {
-    let mut targets = 0;
+    ask_those(shared, me, random, |target| !is_quiet(target));
+}
+
+/// Asks all others, also those that sleep.
+pub fn tell_all(shared: &Shared, me: &Cpu, random: &mut Random) {
+    ask_those(shared, me, random, |_| true);
+}
+
+fn ask_those(shared: &Shared, me: &Cpu, random: &mut Random, wanted: impl Fn(&Cpu) -> bool) {
+    let (mut targets, mut left) = (0, 0);
     for target in others(shared, me) {
-        post(me, target, 0);
-        count(&me.counts.sgis_sent);
-        targets |= 1 << target.index();
+        if wanted(target) {
+            post(me, target, 0);
+            count(&me.counts.sgis_sent);
+            targets |= 1 << target.index();
+        } else {
+            left += 1;
+        }
     }
-    let target = if random.below(2) == 0 {
+    let target = if left == 0 && random.below(2) == 0 {
         Target::Others
     } else {
         Target::List(targets)
     };
+    if targets == 0 {
+        return;
+    }
     Gic::of(shared).send(target, me.index() as u32);
     await_answers(shared, me, targets.into(), 0, random);
 }
@@ -64,17 +80,31 @@ pub fn ask_by_spi(shared: &Shared, me: &Cpu, random: &mut Random) {
     await_answers(shared, me, 1 << target.index(), 0, random);
 }
 
-/// Waits until another vCPU wakes it: with nothing else that could.
+/// Waits until another vCPU wakes it, with nothing else that could.
 pub fn sleep(shared: &Shared, me: &Cpu, random: &mut Random) {
     // One is always awake; the first, for it watches.
     if me.index() == 0 {
         return;
     }
     count(&me.counts.sleeps);
-    me.asleep.store(1, Release);
     let is_awake = || me.asleep.load(Acquire) == 0 || shared.is_over();
-    wait::until(shared, me, Wait::Sleep, random, is_awake);
-    me.asleep.store(0, Relaxed);
+    quietly(me, || {
+        me.asleep.store(1, Release);
+        wait::until(shared, me, Wait::Sleep, random, is_awake);
+        me.asleep.store(0, Relaxed);
+    });
+}
+
+/// Waits with nobody asking meanwhile: a wake-up that is lost is not made up for by the next.
+pub fn quietly(me: &Cpu, wait: impl FnOnce()) {
+    count(&me.counts.quiet_waits);
+    me.quiet.store(1, Release);
+    wait();
+    me.quiet.store(0, Release);
+}
+
+fn is_quiet(cpu: &Cpu) -> bool {
+    cpu.quiet.load(Acquire) != 0
 }
 
 /// Wakes one that sleeps.
@@ -160,7 +190,7 @@ fn others<'s>(shared: &'s Shared, me: &'s Cpu) -> impl Iterator<Item = &'s Cpu> 
 }
 
 fn another<'s>(shared: &'s Shared, me: &'s Cpu, random: &mut Random) -> Option<&'s Cpu> {
-    let count = others(shared, me).count() as u64;
-    let chosen = random.below(count.max(1)) as usize;
-    others(shared, me).nth(chosen)
+    let those = || others(shared, me).filter(|cpu| !is_quiet(cpu));
+    let chosen = random.below((those().count() as u64).max(1)) as usize;
+    those().nth(chosen)
 }

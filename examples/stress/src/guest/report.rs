@@ -146,10 +146,18 @@ pub fn verdict(shared: &Shared) {
         ("looks at the clocks", &all.clock_checks),
         ("looks at own pages", &all.page_checks),
         ("pages mapped anew", &all.page_changes),
+        ("waits with one thing to end them", &all.quiet_waits),
     ];
     for (name, counter) in others {
         print!("stress: {} {name}\r\n", count(counter));
     }
+    let latest = shared
+        .cpus()
+        .iter()
+        .map(|cpu| cpu.latest.load(Relaxed))
+        .max();
+    let latest = latest.unwrap_or(0) / clock::ticks(1);
+    print!("stress: at most {latest} us from a deadline to its interrupt\r\n");
     print!("stress: ok\r\n");
 }
 

@@ -56,8 +56,12 @@ pub struct Cpu {
     pub answered: [AtomicU64; MAX_VCPUS],
     /// By who was asked: the last reply that has come here.
     pub replied: [AtomicU64; MAX_VCPUS],
+    /// Nobody is to ask it: what it waits for is all that could wake it.
+    pub quiet: AtomicU64,
     /// It sleeps until this is 0.
     pub asleep: AtomicU64,
+    /// The most ticks that one of its timers' interrupts came after the deadline.
+    pub latest: AtomicU64,
     /// How often each of its two pages was mapped anew.
     pub maps: [AtomicU64; 2],
     pub counts: Counts,
@@ -107,6 +111,8 @@ counts! {
     clock_checks
     page_checks
     page_changes
+    /// Waits with one thing only to end them.
+    quiet_waits
 }
 
 /// Counts one.

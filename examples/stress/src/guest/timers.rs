@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use machine::Random;
 
 use super::{
-    clock,
+    clock, messages,
     registers::{execute, read, write},
     report::fail,
     shared::{Cpu, Shared, count},
@@ -120,7 +120,12 @@ pub fn one(shared: &Shared, me: &Cpu, kind: Kind, random: &mut Random) {
         Kind::Virtual => Wait::VirtualTimer,
         Kind::Physical => Wait::PhysicalTimer,
     };
-    wait::until(shared, me, what, random, || !kind.timer(me).is_armed());
+    let done = || !kind.timer(me).is_armed();
+    if random.below(2) == 0 {
+        messages::quietly(me, || wait::until(shared, me, what, random, done));
+    } else {
+        wait::until(shared, me, what, random, done);
+    }
     watch.end(me);
 }
 
@@ -217,6 +222,7 @@ pub fn fired(me: &Cpu, kind: Kind) {
         Kind::Physical => &me.counts.physical_taken,
     };
     count(counter);
+    me.latest.fetch_max(now - due, Relaxed);
     // Its level falls, in one way or another.
     match counter.load(Relaxed) % 3 {
         0 => kind.set_control(0),
