@@ -81,6 +81,7 @@ pub fn failed(why: fmt::Arguments<'_>) -> ! {
             " timers due {:?},",
             [0, 1].map(|kind: usize| cpu.timers[kind].due())
         );
+        // Of a request that is not answered, by whom: the two differ.
         print!(" asked {:?} answered {:?}", cpu.asked, cpu.answered);
         if shared.gic_version() == Version::V3 || index == me {
             let [pending, active] = gic.private_state(index);

@@ -206,7 +206,11 @@ pub fn fired(me: &Cpu, kind: Kind) {
     let due = timer.deadline.load(Relaxed).max(kind.deadline());
     let state = timer.state.load(Relaxed);
     if state == WATCHES {
-        fail!("nothing came");
+        let what = wait::what(me);
+        fail!(
+            "it waits for {what:?}, and nothing comes in {} ms",
+            wait::PATIENCE_US / 1000
+        );
     }
     if state != ARMED {
         fail!("{kind:?} timer: an interrupt that nobody asked for: CTL {control:#x}");

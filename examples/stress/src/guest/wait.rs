@@ -128,9 +128,9 @@ fn look(shared: &Shared) {
         let waited = clock::virtual_now().saturating_sub(since);
         if waited > clock::ticks(PATIENCE_US) && cpu.waits_since.load(Acquire) == since {
             fail!(
-                "vCPU {} waits for {what:?} since {} us, and nothing comes",
+                "vCPU {} waits for {what:?}, and nothing comes in {} ms",
                 cpu.index(),
-                waited / clock::ticks(1)
+                waited / clock::ticks(1000)
             );
         }
     }
