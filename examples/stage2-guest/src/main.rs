@@ -1,6 +1,7 @@
 //! Checks what a guest meets under stage 2: permissions, access flag and dirty state by its own
-//! loads, stores and fetches; two VMIDs taking turns on one CPU with no TLBI between; and, as the
-//! controls, what it sees where an invalidation that is needed is left out.
+//! loads, stores and fetches; two VMIDs taking turns on one CPU with no TLBI between; two vCPUs of one
+//! VMID that do, each with a TLB that it takes for its own; and, as the controls, what it sees where
+//! an invalidation that is needed is left out.
 //!
 //! TCG drops its TLB when `VTTBR_EL2.VMID` changes, and keeps it when only the root does: the
 //! controls show stale entries, and that two VMIDs need none is the tables' doing only in part.
@@ -10,6 +11,7 @@
 
 mod permissions;
 mod rig;
+mod shared_tlb;
 
 use core::cell::RefCell;
 
@@ -59,9 +61,10 @@ fn main(mut machine: Machine) -> Result<(), Error> {
             .load(start + page * PAGE + 4, &(page as u32).to_le_bytes())?;
     }
     machine.ram.load(start + LARGE_PAGE, &rig::WFI)?;
-    let rig = Rig::new(El2Cpu::current().expect("main runs at EL2"), start);
     let frames = RefCell::new(machine.frames);
     let frames = Shared(&frames);
+    shared_tlb::check(&mut machine.ram, frames)?;
+    let rig = Rig::new(El2Cpu::current().expect("main runs at EL2"), start);
     permissions::check(&rig, frames, start)?;
     dirty_log(&rig, frames, start)?;
     aging(&rig, frames, start)?;

@@ -65,7 +65,8 @@ impl Settings {
     /// Where QEMU's `virt` has its UART too.
     pub const UART: u64 = 0x0900_0000;
 
-    /// Reads them, with `vcpus` for when none are named. `others` are words of the example's own.
+    /// Reads them, with `vcpus` for when none are named. `others` are words of the example's own, up
+    /// to a `=` that they have.
     pub fn read(tree: &HostTree, vcpus: usize, others: &[&str]) -> Result<Self, Error> {
         let mut settings = Self {
             vcpus,
@@ -73,7 +74,11 @@ impl Settings {
             uart: Self::UART,
             stats: false,
         };
-        for word in words(tree).filter(|word| !others.contains(word)) {
+        for word in words(tree) {
+            let name = word.split_once('=').map_or(word, |(name, _)| name);
+            if others.contains(&name) {
+                continue;
+            }
             settings.take(word)?;
         }
         Ok(settings)

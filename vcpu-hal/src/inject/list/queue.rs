@@ -268,13 +268,23 @@ impl Queue {
 
     /// Returns the slot for an interrupt, with what is said of it now.
     fn describe(&mut self, interrupt: VirtualInterrupt) -> Result<u32, QueueError> {
-        let template = template(interrupt)?;
+        let new = template(interrupt)?;
         let slot = self.slot(interrupt.intid)?;
         let known = &mut self.templates[at(slot)];
-        // What is active ends the way it began.
-        if self.active & 1 << slot == 0 || known.hardware().is_none() {
-            *known = template;
-        }
+        // What is active ends the way it began. The guest's end finds a list register by the priority
+        // and the group that it runs at: one that had others meanwhile would stay active.
+        *known = match self.active & 1 << slot != 0 {
+            true if known.hardware().is_some() => *known,
+            true => template(VirtualInterrupt {
+                priority: known.priority(),
+                group: match known.is_group1() {
+                    true => Group::One,
+                    false => Group::Zero,
+                },
+                ..interrupt
+            })?,
+            false => new,
+        };
         Ok(slot)
     }
 

@@ -125,8 +125,18 @@ impl Hardware {
 
     /// The guest writes ICC_EOIR<n>_EL1.
     pub fn end(&mut self, intid: Intid) {
-        self.settings.running.pop();
+        let running = self.settings.running.pop();
         if !self.settings.split_end {
+            let lists = self.lists.borrow();
+            // One of another priority would stay active.
+            for list in lists
+                .iter()
+                .filter(|list| list.intid() == intid && list.is_active())
+            {
+                let own = self.settings.group_priority(list.priority(), group(*list));
+                assert_eq!(Some(own), running, "{list:?} is not what the guest ends");
+            }
+            drop(lists);
             self.deactivate(intid);
         }
     }
@@ -257,8 +267,19 @@ impl Ideal {
             pending: false,
             active: false,
         });
-        if !known.active || !matches!(known.is.trigger, Trigger::Hardware(_)) {
-            known.is = is;
+        let VirtualInterrupt {
+            priority, group, ..
+        } = known.is;
+        match known.active {
+            true if matches!(known.is.trigger, Trigger::Hardware(_)) => {}
+            true => {
+                known.is = VirtualInterrupt {
+                    priority,
+                    group,
+                    ..is
+                };
+            }
+            false => known.is = is,
         }
         known
     }

@@ -186,14 +186,14 @@ fn withheld_interrupt_that_is_injected_again_comes_once() {
 }
 
 /// It came again with another priority while it was active, ended, and was acknowledged once more: it
-/// runs at the new one when ends are counted.
+/// runs at the one that it had when ends are counted.
 #[test]
-fn interrupt_taken_twice_runs_at_its_last_priority() {
+fn interrupt_taken_twice_runs_at_the_priority_it_had() {
     let mut world = World::new(3);
     for act in [
-        Act::Inject(edge(1, 0)),
-        Act::Acknowledge,
         Act::Inject(edge(1, 56)),
+        Act::Acknowledge,
+        Act::Inject(edge(1, 0)),
         Act::End,
         Act::Acknowledge,
         Act::Move(1, false),
@@ -206,6 +206,24 @@ fn interrupt_taken_twice_runs_at_its_last_priority() {
     }
     world.compare();
     world.finish();
+}
+
+/// The hardware ends only what has the priority that is dropped.
+#[test]
+fn active_interrupt_keeps_its_priority_and_group() {
+    let other = VirtualInterrupt {
+        group: Group::Zero,
+        ..edge(1, 8)
+    };
+    for again in [Act::Inject(other), Act::InjectAtRest(other)] {
+        let mut world = World::new(3);
+        for act in [Act::Inject(edge(1, 56)), Act::Acknowledge, again, Act::End] {
+            world.act(act);
+        }
+        assert_eq!(intids(&world.hardware), [(1, true, false)]);
+        world.compare();
+        world.finish();
+    }
 }
 
 /// What is active and pending is in the way too, once it has ended and its group is disabled.

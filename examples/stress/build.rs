@@ -1,0 +1,5 @@
+//! Links for the machine.
+
+fn main() {
+    println!("cargo::rustc-link-arg-bins=-Tmachine.ld");
+}
