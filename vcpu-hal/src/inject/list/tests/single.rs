@@ -339,3 +339,20 @@ fn forgotten_stay_loses_nothing() {
     world.queue.load(&world.hardware, world.hardware.vmcr());
     world.finish();
 }
+
+/// QEMU counts priority drops without a list register where the guest ends in two steps; the
+/// architecture counts deactivations, and those trap.
+#[test]
+fn counted_ends_are_nobodys_while_deactivations_trap() {
+    let mut world = World::new(1);
+    world.act(Act::SplitEnd(true));
+    world.act(Act::Inject(edge(40, 0xa0)));
+    world.act(Act::Acknowledge);
+    world.act(Act::Inject(edge(41, 0x20)));
+    assert!(world.hardware.hcr().contains(IchHcr::TDIR));
+    let counted = world.hardware.hcr() | IchHcr::from_bits_retain(1 << 27);
+    assert_eq!(counted.eoi_count(), 1);
+    *world.hardware.hcr.get_mut() = counted;
+    world.queue.sync(&world.hardware);
+    assert!(world.queue.status(Intid(40)).active);
+}
