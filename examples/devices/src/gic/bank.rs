@@ -138,6 +138,11 @@ impl Bank {
         if !pending && !active {
             return self.unlist(bits, false);
         }
+        if pending {
+            // What came meanwhile, and found no room, is the same.
+            self.written |= self.latched & bits & !self.edge;
+            self.latched &= !bits;
+        }
         self.list_pending = self.list_pending & !bits | if pending { bits } else { 0 };
         self.list_active = self.list_active & !bits | if active { bits } else { 0 };
     }

@@ -198,6 +198,9 @@ impl Gic {
             private.survey(1 << index, left.pending, left.active);
             if let (0..16, Some(sgis)) = (index, self.list_sources.get_mut(vcpu)) {
                 sgis[index as usize] = left.sources;
+                if self.sgi_sources[vcpu][index as usize] != 0 {
+                    private.latched |= 1 << index; // of another vCPU, not the same
+                }
             }
         }
         for (i, bank) in self.shared.iter_mut().enumerate() {

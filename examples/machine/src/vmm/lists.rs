@@ -213,6 +213,7 @@ impl<P: Host> Stay<'_, P> {
         let mut is_told = false;
         while self.guest.peripherals.lock().gic.is_asked(vcpu) {
             if let Some(mut other) = slot.vcpu.try_lock() {
+                let held = slot.held.load(Relaxed);
                 let mut peripherals = self.guest.peripherals.lock();
                 let mut lists = AtRest {
                     vcpu: &mut other,
@@ -228,8 +229,11 @@ impl<P: Host> Stay<'_, P> {
                 side.refresh(&mut lists);
                 side.take_back(&mut lists);
                 side.survey(&mut lists);
-                // What it is woken for may not be what it was.
-                is_told = false;
+                drop(peripherals);
+                if slot.held.load(Relaxed) != held {
+                    // It waits for other timers than it thought: those that it knew of are left out.
+                    self.hypervisor.tell(self.guest_number, 1 << vcpu, self.cpu);
+                }
             } else if !is_told {
                 // It is loaded, on another CPU: that looks before the next entry.
                 self.hypervisor.tell(self.guest_number, 1 << vcpu, self.cpu);
