@@ -10,7 +10,7 @@ use devices::gic::{Gic as Distributor, Left};
 use vcpu_asm::El2Cpu;
 use vcpu_core::{Live, TimerKind, TimerPpis, Vcpu, Vm};
 use vcpu_hal::{Inject, Platform, inject::Status};
-use vcpu_regs::Intid;
+use vcpu_regs::{Intid, SwitchedReg, TimerCtl};
 
 use super::{Host, interrupts::TIMERS, stay::Stay};
 use crate::{gic::Gic, timer};
@@ -48,7 +48,15 @@ impl<P: Platform> Lists for Live<'_, '_, P, El2Cpu> {
     }
 
     fn is_due(&self, kind: TimerKind) -> bool {
-        self.timer_state(kind).is_asserted
+        // As the hardware says, not as the counter does: in QEMU the counter is a little ahead, and a
+        // guest may look at this bit when it takes the interrupt.
+        let control = self.sysreg(match kind {
+            TimerKind::Virtual => SwitchedReg::CNTV_CTL_EL0,
+            TimerKind::Physical => SwitchedReg::CNTP_CTL_EL0,
+        });
+        let control = TimerCtl::from_bits_retain(control);
+        let asserts = TimerCtl::ENABLE | TimerCtl::ISTATUS;
+        control & (asserts | TimerCtl::IMASK) == asserts
     }
 }
 
