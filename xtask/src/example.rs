@@ -130,12 +130,37 @@ pub enum Ending {
 
 /// A step of a transcript.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "StepFields")]
 pub enum Step {
     /// The console shows this, after all that was matched before.
     Expect(String),
+    /// The console shows this with a number after it, which is no less than that.
+    AtLeast(String, u64),
     /// This line is typed.
     Send(String),
+}
+
+/// A step as a `qemu.toml` spells it: `{ send = "" }`, `{ expect = "" }`, or
+/// `{ expect = "", at_least = 1 }`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StepFields {
+    expect: Option<String>,
+    at_least: Option<u64>,
+    send: Option<String>,
+}
+
+impl TryFrom<StepFields> for Step {
+    type Error = &'static str;
+
+    fn try_from(fields: StepFields) -> Result<Self, Self::Error> {
+        match (fields.expect, fields.at_least, fields.send) {
+            (Some(text), None, None) => Ok(Self::Expect(text)),
+            (Some(text), Some(least), None) => Ok(Self::AtLeast(text, least)),
+            (None, None, Some(line)) => Ok(Self::Send(line)),
+            _ => Err("a step is `expect`, `expect` with `at_least`, or `send`"),
+        }
+    }
 }
 
 impl CpuModel {

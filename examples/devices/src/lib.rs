@@ -14,8 +14,10 @@ mod lanes;
 pub mod loader;
 pub mod pl011;
 pub mod run_queue;
+pub mod terminal;
 pub mod tree;
 pub mod virtio;
 
 pub use bus::{Bus, BusError};
 pub use pl011::Pl011;
+pub use terminal::Terminal;

@@ -1,37 +1,57 @@
-//! Which vCPU runs next: an equal share for each, and a short wait for those that sleep much.
+//! Which vCPU runs next: an equal share for each guest, of that an equal share for each of its
+//! vCPUs, and a short wait for those that sleep much.
 //!
-//! Times are ticks of one counter. The host calls this under a lock and does what it says.
+//! So a guest gets no more by having more vCPUs. Times are ticks of one counter. The host calls
+//! this under a lock and does what it says.
+
+#[cfg(test)]
+mod tests;
 
 /// What the host wants of a queue.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// How long a vCPU runs while others want to.
     pub slice: u64,
-    /// How much less than another a vCPU must have run to take its place at once; also what a move
-    /// to another CPU must be worth, and the most that is saved up by sleeping.
+    /// How much less than another a vCPU, or its guest, must have run to take its place at once;
+    /// also what a move to another CPU must be worth, and the most that is saved up by sleeping.
     pub gain: u64,
 }
 
-/// All vCPUs of a host, by number, and what each is doing.
+/// `VCPUS` vCPUs of each of `GUESTS` guests, numbered through, and what each is doing.
 #[derive(Clone, Debug)]
-pub struct RunQueue<const N: usize> {
-    entries: [Entry; N],
-    /// Entries beyond these were never turned on.
+pub struct RunQueue<const GUESTS: usize, const VCPUS: usize> {
+    guests: [Guest<VCPUS>; GUESTS],
+    /// Guests beyond these were never turned on.
     used: usize,
     /// CPUs that found nothing to run, a bit for each.
     idle: u64,
-    /// Nobody who wants to run has run less than this.
+    /// No guest that wants to run has run less than this.
     floor: u64,
     pace: Pace,
 }
 
 #[derive(Clone, Copy, Debug)]
+struct Guest<const VCPUS: usize> {
+    entries: [Entry; VCPUS],
+    /// Entries beyond these were never turned on.
+    used: usize,
+    /// How long its vCPUs ran in all, or could have while all slept; those that run now, until
+    /// they began to.
+    ran: u64,
+    /// None of its vCPUs that wants to run has run less than this.
+    floor: u64,
+    usage: Usage,
+}
+
+#[derive(Clone, Copy, Debug)]
 struct Entry {
     state: State,
-    /// How long it ran, or could have while it slept.
+    /// How long it ran, or could have while it slept; if it runs now, until it began to.
     ran: u64,
     /// The CPU it ran on last.
     last_cpu: usize,
+    /// Since when it is ready, if it is.
+    ready_since: u64,
 }
 
 /// What a vCPU does.
@@ -55,16 +75,44 @@ pub enum State {
     },
 }
 
-impl<const N: usize> RunQueue<N> {
+/// How the vCPUs of a guest fared, as it was: nothing saved up or forgiven.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// How long they ran, what the host did for them meanwhile included.
+    pub ran: u64,
+    /// How long they wanted to run and did not.
+    pub waited: u64,
+}
+
+impl Usage {
+    /// Returns for how much of the time that they wanted to run they did.
+    pub fn percent(self) -> u64 {
+        let wanted = u128::from(self.ran) + u128::from(self.waited);
+        let percent = (u128::from(self.ran) * 100).checked_div(wanted);
+        percent.unwrap_or(100) as u64
+    }
+}
+
+/// A guest that had no use for its share gets at most so many slices of it later.
+const OWED_SLICES: u64 = 8;
+
+impl<const GUESTS: usize, const VCPUS: usize> RunQueue<GUESTS, VCPUS> {
     /// Returns a queue of vCPUs that are all off.
     pub const fn new(pace: Pace) -> Self {
-        let entry = Entry {
-            state: State::Off,
+        let guest = Guest {
+            entries: [Entry {
+                state: State::Off,
+                ran: 0,
+                last_cpu: 0,
+                ready_since: 0,
+            }; VCPUS],
+            used: 0,
             ran: 0,
-            last_cpu: 0,
+            floor: 0,
+            usage: Usage { ran: 0, waited: 0 },
         };
         Self {
-            entries: [entry; N],
+            guests: [guest; GUESTS],
             used: 0,
             idle: 0,
             floor: 0,
@@ -74,42 +122,70 @@ impl<const N: usize> RunQueue<N> {
 
     /// Returns what a vCPU does.
     pub fn state(&self, vcpu: usize) -> State {
-        self.entries
-            .get(vcpu)
-            .map_or(State::Off, |entry| entry.state)
+        self.entry(vcpu).map_or(State::Off, |entry| entry.state)
     }
 
-    /// Gives `cpu` the vCPU that ran least, if one wants to run.
+    /// Returns how the vCPUs of a guest fared.
+    pub fn usage(&self, guest: usize, now: u64) -> Usage {
+        let Some(guest) = self.guests.get(guest) else {
+            return Usage::default();
+        };
+        let so_far = guest.entries().iter();
+        so_far.fold(guest.usage, |usage, entry| match entry.state {
+            State::Running { since, .. } => Usage {
+                ran: usage.ran + now.saturating_sub(since),
+                ..usage
+            },
+            State::Ready => Usage {
+                waited: usage.waited + now.saturating_sub(entry.ready_since),
+                ..usage
+            },
+            _ => usage,
+        })
+    }
+
+    /// Gives `cpu` the vCPU that ran least of the guest that ran least, if one wants to run.
     pub fn pick(&mut self, cpu: usize, now: u64) -> Option<usize> {
         let gain = self.pace.gain;
-        let ready = self.entries().iter().enumerate();
-        let best = ready
-            .filter(|(_, entry)| entry.state == State::Ready)
-            .min_by_key(|(_, entry)| {
-                let move_cost = if entry.last_cpu == cpu { 0 } else { gain };
-                entry.ran.saturating_add(move_cost)
-            })
-            .map(|(vcpu, _)| vcpu);
+        let move_cost = |entry: &Entry| if entry.last_cpu == cpu { 0 } else { gain };
+        let guests = self.guests().iter().enumerate();
+        let least = guests.filter_map(|(number, guest)| {
+            let cost = guest.ready().map(|(_, entry)| move_cost(entry)).min()?;
+            Some((guest.ran(now).saturating_add(cost), number))
+        });
         let bit = 1_u64.checked_shl(cpu as u32).unwrap_or(0);
-        let Some(vcpu) = best else {
+        let Some((_, number)) = least.min() else {
             self.idle |= bit;
             return None;
         };
+        let guest = &mut self.guests[number];
+        let least = guest
+            .ready()
+            .min_by_key(|(_, entry)| entry.ran.saturating_add(move_cost(entry)));
+        let (index, _) = least?;
         self.idle &= !bit;
-        let entry = &mut self.entries[vcpu];
+        let entry = &mut guest.entries[index];
+        guest.usage.waited += now.saturating_sub(entry.ready_since);
         entry.state = State::Running { cpu, since: now };
         entry.last_cpu = cpu;
-        Some(vcpu)
+        Some(number * VCPUS + index)
     }
 
     /// Notes that a vCPU that ran does `next` from now on.
     pub fn stop(&mut self, vcpu: usize, now: u64, next: State) {
-        let ran = self.ran(vcpu, now);
-        if let Some(entry) = self.entries.get_mut(vcpu) {
-            entry.ran = ran;
-            entry.state = next;
+        self.raise_floors(now); // it wanted to run until now
+        let Some(guest) = self.guests.get_mut(vcpu / VCPUS) else {
+            return;
+        };
+        let entry = &mut guest.entries[vcpu % VCPUS];
+        if let State::Running { since, .. } = entry.state {
+            let ran = now.saturating_sub(since);
+            entry.ran += ran;
+            guest.ran += ran;
+            guest.usage.ran += ran;
         }
-        self.raise_floor(now);
+        entry.state = next;
+        entry.ready_since = now;
     }
 
     /// Notes that something came for a vCPU; returns the CPU that has to look, if one has to.
@@ -125,17 +201,41 @@ impl<const N: usize> RunQueue<N> {
     pub fn turn_on(&mut self, vcpu: usize, now: u64) -> Option<usize> {
         match self.state(vcpu) {
             State::Off => {
-                self.used = self.used.max(vcpu + 1).min(N);
+                self.used = self.used.max(vcpu / VCPUS + 1).min(GUESTS);
+                let guest = self.guests.get_mut(vcpu / VCPUS)?;
+                guest.used = guest.used.max(vcpu % VCPUS + 1);
                 self.make_ready(vcpu, now)
             }
             _ => self.wake(vcpu, now),
         }
     }
 
+    /// Turns all vCPUs of a guest off, unless one runs; returns whether they are off.
+    pub fn turn_off(&mut self, guest: usize, now: u64) -> bool {
+        let Some(guest) = self.guests.get_mut(guest) else {
+            return true;
+        };
+        let runs = |entry: &Entry| matches!(entry.state, State::Running { .. });
+        if guest.entries().iter().any(runs) {
+            return false;
+        }
+        for entry in &mut guest.entries {
+            if entry.state == State::Ready {
+                guest.usage.waited += now.saturating_sub(entry.ready_since);
+            }
+            entry.state = State::Off;
+        }
+        true
+    }
+
     /// Wakes one vCPU whose time has come; to be called until there is none.
     pub fn expire(&mut self, now: u64) -> Option<(usize, Option<usize>)> {
         let due = |entry: &Entry| matches!(entry.state, State::Blocked { until: Some(until) } if until <= now);
-        let vcpu = self.entries().iter().position(due)?;
+        let mut guests = self.guests().iter().enumerate();
+        let vcpu = guests.find_map(|(number, guest)| {
+            let index = guest.entries().iter().position(due)?;
+            Some(number * VCPUS + index)
+        })?;
         Some((vcpu, self.make_ready(vcpu, now)))
     }
 
@@ -148,52 +248,64 @@ impl<const N: usize> RunQueue<N> {
 
     /// Returns the time at which the first of those that wait is to run.
     pub fn next_deadline(&self) -> Option<u64> {
-        let deadlines = self.entries().iter().filter_map(|entry| match entry.state {
+        let entries = self.guests().iter().flat_map(Guest::entries);
+        let deadlines = entries.filter_map(|entry| match entry.state {
             State::Blocked { until } => until,
             _ => None,
         });
         deadlines.min()
     }
 
-    /// Returns whether the vCPU on `cpu` is to make room for another.
+    /// Returns whether a vCPU that runs is to make room for another.
     pub fn has_to_yield(&self, vcpu: usize, now: u64) -> bool {
-        let State::Running { since, .. } = self.state(vcpu) else {
+        let (Some(own), Some(entry)) = (self.guests.get(vcpu / VCPUS), self.entry(vcpu)) else {
+            return true;
+        };
+        let State::Running { since, .. } = entry.state else {
             return true; // it was turned off behind its back
         };
-        let ran = self.ran(vcpu, now);
         let is_over = now.saturating_sub(since) >= self.pace.slice;
-        let mut ready = self
-            .entries()
-            .iter()
-            .filter(|entry| entry.state == State::Ready);
-        ready.any(|entry| {
-            let lead = if is_over { 0 } else { self.pace.gain };
-            entry.ran.saturating_add(lead) <= ran
+        let lead = if is_over { 0 } else { self.pace.gain };
+        let (guest_ran, ran) = (own.ran(now), entry.ran(now));
+        let mut guests = self.guests().iter().enumerate();
+        guests.any(|(number, guest)| {
+            let mut ready = guest.ready();
+            if number == vcpu / VCPUS {
+                return ready.any(|(_, entry)| entry.ran.saturating_add(lead) <= ran);
+            }
+            ready.next().is_some() && guest.ran(now).saturating_add(lead) <= guest_ran
         })
     }
 
-    fn entries(&self) -> &[Entry] {
-        self.entries.get(..self.used).unwrap_or(&self.entries)
+    fn guests(&self) -> &[Guest<VCPUS>] {
+        self.guests.get(..self.used).unwrap_or(&self.guests)
     }
 
-    /// Returns how long a vCPU ran.
-    fn ran(&self, vcpu: usize, now: u64) -> u64 {
-        let Some(entry) = self.entries.get(vcpu) else {
-            return 0;
-        };
-        match entry.state {
-            State::Running { since, .. } => entry.ran + now.saturating_sub(since),
-            _ => entry.ran,
-        }
+    fn entry(&self, vcpu: usize) -> Option<&Entry> {
+        self.guests.get(vcpu / VCPUS)?.entries.get(vcpu % VCPUS)
     }
 
     fn make_ready(&mut self, vcpu: usize, now: u64) -> Option<usize> {
-        self.raise_floor(now);
-        let least = self.floor.saturating_sub(self.pace.gain);
-        let entry = self.entries.get_mut(vcpu)?;
+        self.raise_floors(now);
+        let own = vcpu / VCPUS;
+        let others = self.guests().iter().enumerate();
+        let others = others.filter(|(number, guest)| *number != own && guest.wants());
+        let others = others.map(|(_, guest)| guest.ran(now)).min();
+        let Pace { slice, gain } = self.pace;
+        // A guest that waits is owed its share; one that had no use for it is not.
+        let least = match (self.guests.get(own)?.wants(), others) {
+            (false, _) => self.floor.saturating_sub(gain),
+            (true, Some(others)) => others.saturating_sub(OWED_SLICES * slice),
+            (true, None) => 0,
+        };
+        let guest = &mut self.guests[own];
+        guest.ran += least.saturating_sub(guest.ran(now));
+        let entry = &mut guest.entries[vcpu % VCPUS];
+        entry.ran = entry.ran.max(guest.floor.saturating_sub(gain));
         entry.state = State::Ready;
-        entry.ran = entry.ran.max(least);
+        entry.ready_since = now;
         let Entry { ran, last_cpu, .. } = *entry;
+        let guest_ran = guest.ran(now);
         if self.idle != 0 {
             let has_last = self.idle >> last_cpu & 1 != 0;
             let cpu = if has_last {
@@ -204,137 +316,66 @@ impl<const N: usize> RunQueue<N> {
             return Some(cpu);
         }
         // Nobody is idle: who ran most, if that is much more.
-        let running = (0..self.used).filter_map(|other| match self.state(other) {
-            State::Running { cpu, .. } => Some((self.ran(other, now), cpu)),
-            _ => None,
+        let guests = self.guests().iter().enumerate();
+        let running = guests.flat_map(|(number, guest)| {
+            let entries = guest.entries().iter();
+            entries.filter_map(move |entry| match entry.state {
+                State::Running { cpu, .. } if number == own => {
+                    Some((entry.ran(now).saturating_sub(ran), cpu))
+                }
+                State::Running { cpu, .. } => Some((guest.ran(now).saturating_sub(guest_ran), cpu)),
+                _ => None,
+            })
         });
-        let (most, cpu) = running.max()?;
-        (ran.saturating_add(self.pace.gain) <= most).then_some(cpu)
+        let (more, cpu) = running.max()?;
+        (more >= gain).then_some(cpu)
     }
 
-    fn raise_floor(&mut self, now: u64) {
-        let wants =
-            |vcpu: &usize| matches!(self.state(*vcpu), State::Ready | State::Running { .. });
-        let least = (0..self.used)
-            .filter(wants)
-            .map(|vcpu| self.ran(vcpu, now))
-            .min();
-        self.floor = self.floor.max(least.unwrap_or(self.floor));
+    fn raise_floors(&mut self, now: u64) {
+        let wanting = self.guests.iter_mut().take(self.used);
+        let least = wanting.filter_map(|guest| {
+            let ran = guest.wanting().map(|entry| entry.ran(now)).min()?;
+            guest.floor = guest.floor.max(ran);
+            Some(guest.ran(now))
+        });
+        self.floor = self.floor.max(least.min().unwrap_or(0));
     }
 }
 
-#[cfg(test)]
-mod tests {
-    extern crate std;
-
-    use std::{vec, vec::Vec};
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const PACE: Pace = Pace {
-        slice: 100,
-        gain: 10,
-    };
-
-    fn queue(on: usize) -> RunQueue<8> {
-        let mut queue = RunQueue::new(PACE);
-        for vcpu in 0..on {
-            queue.turn_on(vcpu, 0);
-        }
-        queue
+impl<const VCPUS: usize> Guest<VCPUS> {
+    fn entries(&self) -> &[Entry] {
+        self.entries.get(..self.used).unwrap_or(&self.entries)
     }
 
-    #[test]
-    fn idle_cpu_is_woken_for_what_becomes_ready_its_own_first() {
-        let mut queue = queue(1);
-        assert_eq!(queue.pick(1, 0), Some(0));
-        assert_eq!(queue.pick(0, 0), None);
-        queue.stop(0, 5, State::Blocked { until: None });
-        assert_eq!(queue.pick(1, 5), None);
-        assert_eq!(queue.wake(0, 7), Some(1));
-        assert_eq!(queue.wake(0, 7), None, "it is ready");
-        assert_eq!(queue.pick(0, 7), Some(0));
-        assert_eq!(queue.wake(0, 8), Some(0), "it runs");
+    fn ready(&self) -> impl Iterator<Item = (usize, &Entry)> {
+        let entries = self.entries().iter().enumerate();
+        entries.filter(|(_, entry)| entry.state == State::Ready)
     }
 
-    #[test]
-    fn sleeper_runs_soon_and_saves_up_no_more_than_the_gain() {
-        let mut queue = queue(2);
-        assert_eq!(queue.pick(0, 0), Some(0));
-        queue.stop(0, 1, State::Blocked { until: Some(1000) });
-        assert_eq!(queue.pick(0, 1), Some(1));
-        assert_eq!(queue.next_look(950), 1000);
-        assert_eq!(queue.expire(999), None);
-        assert_eq!(
-            queue.expire(1000),
-            Some((0, Some(0))),
-            "the other ran much more"
-        );
-        assert!(queue.has_to_yield(1, 1000));
-        queue.stop(1, 1000, State::Ready);
-        assert_eq!(queue.pick(0, 1000), Some(0));
-        assert!(!queue.has_to_yield(0, 1005));
-        assert!(queue.has_to_yield(0, 1020));
+    /// Returns those that run or want to.
+    fn wanting(&self) -> impl Iterator<Item = &Entry> {
+        let wants = |entry: &&Entry| matches!(entry.state, State::Ready | State::Running { .. });
+        self.entries().iter().filter(wants)
     }
 
-    #[test]
-    fn what_is_turned_off_is_not_picked_and_has_to_yield() {
-        let mut queue = queue(1);
-        queue.pick(0, 0);
-        queue.stop(0, 1, State::Off);
-        assert!(queue.has_to_yield(0, 1));
-        assert_eq!(queue.wake(0, 1), None);
-        assert_eq!(queue.pick(0, 1), None);
-        assert_eq!(queue.turn_on(0, 2), Some(0));
+    fn wants(&self) -> bool {
+        self.wanting().next().is_some()
     }
 
-    proptest! {
-        /// Whoever always wants to run gets an equal share of the CPUs, whatever the others do.
-        #[test]
-        fn spinning_vcpus_get_equal_shares(
-            cpus in 1_usize..4,
-            spinning in 1_usize..5,
-            naps in proptest::collection::vec((1_u64..300, 1_u64..50), 1..20),
-        ) {
-            let sleeper = spinning; // the number after those that spin
-            let mut queue = queue(spinning + 1);
-            let mut on: Vec<Option<usize>> = vec![None; cpus];
-            let mut time = vec![0_u64; spinning + 1];
-            let (mut nap, mut awake) = (naps.iter().cycle(), 20);
-            let total = 10_000;
-            for now in 0..total {
-                while queue.expire(now).is_some() {}
-                for (cpu, on) in on.iter_mut().enumerate() {
-                    if let Some(vcpu) = *on {
-                        time[vcpu] += 1;
-                        if vcpu == sleeper {
-                            awake -= 1;
-                        }
-                        if vcpu == sleeper && awake == 0 {
-                            let (sleep, work) = *nap.next().unwrap();
-                            awake = work;
-                            queue.stop(vcpu, now, State::Blocked { until: Some(now + sleep) });
-                            *on = None;
-                        } else if queue.has_to_yield(vcpu, now) {
-                            queue.stop(vcpu, now, State::Ready);
-                            *on = None;
-                        }
-                    }
-                    if on.is_none() {
-                        *on = queue.pick(cpu, now);
-                    }
-                }
-                let mut running: Vec<_> = on.iter().flatten().collect();
-                running.sort();
-                running.dedup();
-                prop_assert_eq!(running.len(), on.iter().flatten().count(), "one CPU each");
-            }
-            let fair = (total * cpus as u64 / (spinning as u64 + 1)).min(total);
-            for vcpu in 0..spinning {
-                prop_assert!(time[vcpu] + 1000 > fair, "{time:?} of {fair}");
-            }
+    fn ran(&self, now: u64) -> u64 {
+        let running = self.entries().iter().filter_map(|entry| match entry.state {
+            State::Running { since, .. } => Some(now.saturating_sub(since)),
+            _ => None,
+        });
+        self.ran.saturating_add(running.sum())
+    }
+}
+
+impl Entry {
+    fn ran(&self, now: u64) -> u64 {
+        match self.state {
+            State::Running { since, .. } => self.ran.saturating_add(now.saturating_sub(since)),
+            _ => self.ran,
         }
     }
 }

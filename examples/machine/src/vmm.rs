@@ -4,6 +4,7 @@
 //! them and runs their vCPUs on all CPUs, each where and when the run queue says.
 
 mod config;
+mod contents;
 mod files;
 mod guest;
 mod hypervisor;
@@ -11,9 +12,9 @@ mod interrupts;
 mod lists;
 mod peripherals;
 mod platform;
+mod report;
 mod stats;
 mod stay;
-mod terminal;
 mod trace;
 
 pub use config::{GuestConfig, Settings};
@@ -21,5 +22,4 @@ pub use files::{Files, run};
 pub use guest::Guest;
 pub use hypervisor::Hypervisor;
 pub use platform::{Host, VirtHost};
-pub use stats::Stats;
 pub(crate) use trace::dump as tell_last_exits;

@@ -27,7 +27,11 @@ fn main(machine: Machine) -> Result<(), Error> {
             ..GuestConfig::new(&settings, files.program()?)
         };
         let second = match is_hostile {
-            true => GuestConfig::new(&settings, hostile::bytes()),
+            true => GuestConfig {
+                vcpus: hostile::VCPUS,
+                disk: Some(hostile::bytes()),
+                ..GuestConfig::new(&settings, hostile::bytes())
+            },
             false => guest.clone(),
         };
         Ok([guest, second])

@@ -161,7 +161,7 @@ pub fn run(session: &Session<'_>, mut console: Console<'_, '_>) -> Result<Outcom
                     follow(script, &transcript, typist.as_mut());
                     if let (None, Some(text)) = (&ending, script.forbidden(&transcript)) {
                         qemu.end();
-                        ending = Some(Ending::Stopped(text.to_owned()));
+                        ending = Some(Ending::Stopped(text));
                     }
                 }
             }

@@ -180,6 +180,19 @@ fn v2_sgi_comes_once_for_each_that_raised_it() {
     assert_eq!(gic.read_distributor_v2(0, ISPENDR, 4), 0);
 }
 
+/// A guest's driver reads whom a private interrupt is for, and writes that to all others.
+#[test]
+fn v2_of_one_vcpu_has_no_targets_to_lose() {
+    let mut gic = Gic::new(Version::V2, 1).unwrap();
+    gic.write_distributor_v2(0, GICD_CTLR, 4, 1);
+    gic.write_distributor_v2(0, ISENABLER + 4, 4, 1 << (UART.0 - 32));
+    let targets = gic.read_distributor_v2(0, 0x800, 4);
+    gic.write_distributor_v2(0, 0x820, 4, targets);
+    gic.set_line(UART, true);
+    assert_eq!(gic.next(0).map(|offer| offer.intid), Some(UART));
+    assert_eq!(gic.read_distributor_v2(0, 0x820, 4), 0);
+}
+
 #[test]
 fn v2_targets_are_masked_and_private_ones_name_the_reader() {
     let mut gic = Gic::new(Version::V2, 2).unwrap();

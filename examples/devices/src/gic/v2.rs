@@ -72,6 +72,8 @@ impl Gic {
                 group0: value & 1 != 0,
                 group1: value & 2 != 0,
             }),
+            // One CPU: RAZ/WI, and every interrupt is for it.
+            TARGETS..TARGETS_END if self.vcpus == 1 => {}
             TARGETS..TARGETS_END if has_bytes(offset, size_bytes) => {
                 for i in 0..u64::from(size_bytes) {
                     let intid = Intid((offset - TARGETS + i) as u32);
@@ -160,9 +162,10 @@ impl Gic {
     /// GICD_ITARGETSR: for a private interrupt, the vCPU that asks.
     fn targets(&self, vcpu: usize, intid: u32) -> u8 {
         match spi(Intid(intid)) {
+            _ if self.vcpus == 1 => 0, // RAZ/WI
             Some(spi) => self.routes[spi].targets,
-            None if (intid as usize) < BANK && self.vcpus > 1 => 1 << (vcpu & 7),
-            None => 0, // one CPU: RAZ/WI
+            None if (intid as usize) < BANK => 1 << (vcpu & 7),
+            None => 0,
         }
     }
 }

@@ -102,10 +102,18 @@ impl Block<'_> {
         value.into()
     }
 
-    /// Writes a register; a notification is served at once, from and to `memory`.
-    pub fn write(&mut self, memory: &mut impl Memory, offset: u64, size_bytes: u8, value: u64) {
+    /// Writes a register; a notification is served at once, from and to `memory`. Returns whether
+    /// only in part: the same write goes on with it.
+    #[must_use]
+    pub fn write(
+        &mut self,
+        memory: &mut impl Memory,
+        offset: u64,
+        size_bytes: u8,
+        value: u64,
+    ) -> bool {
         if size_bytes != 4 || offset & 3 != 0 {
-            return;
+            return false;
         }
         let value = value as u32;
         let own = &mut self.registers;
@@ -123,11 +131,14 @@ impl Block<'_> {
                 let is_size = value.is_power_of_two() && value <= MOST.into();
                 own.queue.size = if is_size { value as u16 } else { 0 };
             }
-            at::QUEUE_READY if own.queue_select == 0 => match value & 1 {
-                0 => own.queue.is_ready = false,
-                _ => own.queue.start(),
-            },
-            at::QUEUE_NOTIFY if value == 0 => self.serve(memory),
+            at::QUEUE_READY if own.queue_select == 0 => {
+                self.copying = None;
+                match value & 1 {
+                    0 => own.queue.is_ready = false,
+                    _ => own.queue.start(),
+                }
+            }
+            at::QUEUE_NOTIFY if value == 0 => return self.serve(memory),
             at::INTERRUPT_ACK => own.interrupts &= !value,
             at::STATUS => self.set_status(value),
             at if selected => {
@@ -135,12 +146,13 @@ impl Block<'_> {
                     at::QUEUE_DESCRIPTORS => &mut own.queue.descriptors,
                     at::QUEUE_DRIVER => &mut own.queue.available,
                     at::QUEUE_DEVICE => &mut own.queue.used,
-                    _ => return,
+                    _ => return false,
                 };
                 *place = lanes::write(*place, at & 4, 4, value.into());
             }
             _ => {}
         }
+        false
     }
 
     /// Returns whether the driver may use its queue.
@@ -150,8 +162,7 @@ impl Block<'_> {
 
     fn set_status(&mut self, value: u32) {
         if value == 0 {
-            self.registers = Registers::default();
-            return;
+            return self.reset();
         }
         let accepted = self.registers.driver_features;
         let is_fit = accepted & !self.features() == 0 && accepted & VERSION_1 != 0;

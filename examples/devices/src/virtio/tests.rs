@@ -66,7 +66,7 @@ fn driven<'d>(disk: &'d [u8], ram: &mut Ram) -> Block<'d> {
         (0x44, 1),
         (0x70, 1 | 2 | 4 | 8),
     ] {
-        block.write(ram, offset, 4, value);
+        assert!(!block.write(ram, offset, 4, value));
     }
     assert_eq!(block.read(0x70, 4), 1 | 2 | 4 | 8);
     assert_eq!(block.read(0x44, 4), 1);
@@ -84,10 +84,61 @@ fn request(ram: &mut Ram, kind: u32, sector: u64, bytes: u32) {
     ram.write(AVAILABLE + 2, &1_u16.to_le_bytes());
 }
 
+/// Writes as a driver does: what is not done goes on. Returns how often it was written.
+fn write(block: &mut Block<'_>, ram: &mut Ram, offset: u64, value: u64) -> u32 {
+    let mut count = 1;
+    while block.write(ram, offset, 4, value) {
+        count += 1;
+    }
+    count
+}
+
 fn byte(ram: &Ram, at: u64) -> u8 {
     let mut byte = [0];
     assert!(ram.read(at, &mut byte));
     byte[0]
+}
+
+/// A disk, and RAM, for a request of 200 KiB.
+fn large() -> (Vec<u8>, Ram) {
+    let disk = (0..400 * 512_u32).map(|i| (i / 512) as u8).collect();
+    (disk, Ram(vec![0xee; 0x40000]))
+}
+
+#[test]
+fn much_is_copied_in_parts_that_each_are_short() {
+    let (disk, mut ram) = large();
+    ram.0[..0x3000].fill(0);
+    let mut block = driven(&disk, &mut ram);
+    request(&mut ram, 0, 0, 400 * 512);
+    let mut last = 0;
+    let mut times = 1;
+    while block.write(&mut ram, 0x50, 4, 0) {
+        let copied = ram.0[0x3100..].iter().rposition(|byte| *byte != 0xee);
+        let copied = copied.map_or(0, |last| last + 1);
+        assert!(copied - last <= Block::BUDGET as usize, "{last}..{copied}");
+        assert!(!block.line(), "it is not done");
+        (last, times) = (copied, times + 1);
+    }
+    assert_eq!(times, 4);
+    assert_eq!(byte(&ram, DATA + 0x20), 0);
+    assert_eq!(ram.0[0x3100..][..400 * 512], disk);
+    assert_eq!(ram.0[0x2002..0x2004], [1, 0], "used once");
+}
+
+#[test]
+fn what_was_not_done_is_forgotten_by_a_reset() {
+    let (disk, mut ram) = large();
+    ram.0[..0x3000].fill(0);
+    let mut block = driven(&disk, &mut ram);
+    request(&mut ram, 0, 0, 400 * 512);
+    assert!(block.write(&mut ram, 0x50, 4, 0));
+    assert!(!block.write(&mut ram, 0x70, 4, 0));
+    ram.0[..0x3000].fill(0);
+    let registers = driven(&disk, &mut ram).registers;
+    block.registers = registers;
+    assert!(!block.write(&mut ram, 0x50, 4, 0), "nothing is asked for");
+    assert_eq!(ram.0[0x2002..0x2004], [0, 0]);
 }
 
 #[test]
@@ -96,7 +147,7 @@ fn sector_is_read_and_the_driver_interrupted() {
     let mut block = driven(&disk, &mut ram);
     assert_eq!(block.read(0x100, 8), 4, "sectors");
     request(&mut ram, 0, 2, 512);
-    block.write(&mut ram, 0x50, 4, 0);
+    write(&mut block, &mut ram, 0x50, 0);
     assert_eq!(byte(&ram, DATA + 0x20), 0);
     assert_eq!([byte(&ram, DATA + 0x100), byte(&ram, DATA + 0x2ff)], [3, 3]);
     assert_eq!(
@@ -105,7 +156,7 @@ fn sector_is_read_and_the_driver_interrupted() {
         "used: 513 bytes"
     );
     assert!(block.line());
-    block.write(&mut ram, 0x64, 4, 1);
+    write(&mut block, &mut ram, 0x64, 1);
     assert!(!block.line());
 }
 
@@ -120,7 +171,7 @@ fn what_is_beyond_the_disk_or_unknown_is_an_error_of_that_request() {
     ] {
         let mut block = driven(&disk, &mut ram);
         request(&mut ram, kind, sector, bytes);
-        block.write(&mut ram, 0x50, 4, 0);
+        write(&mut block, &mut ram, 0x50, 0);
         assert_eq!(byte(&ram, DATA + 0x20), status, "{kind} {sector} {bytes}");
         assert_eq!(block.read(0x70, 4) & 64, 0);
     }
@@ -140,10 +191,10 @@ fn broken_queue_needs_a_reset() {
         let mut block = driven(&disk, &mut ram);
         request(&mut ram, 0, 0, 512);
         spoil(&mut ram);
-        block.write(&mut ram, 0x50, 4, 0);
+        write(&mut block, &mut ram, 0x50, 0);
         assert_eq!(block.read(0x70, 4) & 64, 64);
         assert!(block.line());
-        block.write(&mut ram, 0x70, 4, 0);
+        write(&mut block, &mut ram, 0x70, 0);
         assert_eq!((block.read(0x70, 4), block.line()), (0, false));
     }
 }
@@ -152,8 +203,8 @@ fn broken_queue_needs_a_reset() {
 fn driver_that_wants_what_is_not_offered_is_not_ok() {
     let (disk, mut ram) = (disk(), Ram(Vec::new()));
     let mut block = Block::new(&disk);
-    block.write(&mut ram, 0x20, 4, 1 << 9);
-    block.write(&mut ram, 0x70, 4, 1 | 2 | 8);
+    write(&mut block, &mut ram, 0x20, 1 << 9);
+    write(&mut block, &mut ram, 0x70, 1 | 2 | 8);
     assert_eq!(block.read(0x70, 4), 3);
 }
 
@@ -177,9 +228,11 @@ proptest! {
             ram.0[at..at + 8].copy_from_slice(&word.to_le_bytes());
         }
         for (offset, log2, value) in accesses {
-            block.write(&mut ram, 0x50, 4, 0);
+            write(&mut block, &mut ram, 0x50, 0);
             match value {
-                Some(value) => block.write(&mut ram, offset, 1 << log2, value.into()),
+                Some(value) => {
+                    let _ = block.write(&mut ram, offset, 1 << log2, value.into());
+                }
                 None => {
                     let read = block.read(offset, 1 << log2);
                     prop_assert_eq!(read & !crate::lanes::mask(1 << log2), 0);

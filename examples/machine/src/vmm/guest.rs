@@ -3,28 +3,26 @@
 use alloc::vec::Vec;
 use core::{
     ops::Range,
-    sync::atomic::{AtomicBool, AtomicU32, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering},
 };
 
-use devices::{
-    gic::{Gic as Distributor, Version},
-    loader::Program,
-    tree::{Device, Tree},
-};
+use devices::gic::{Gic as Distributor, Version};
 use spin::Mutex;
 use vcpu_asm::El2Cpu;
 use vcpu_core::{
-    El2, Firmware, Interrupts, Policy, PowerCell, Timers, Vcpu, VcpuConfig, Vm, Waits,
+    El2, Firmware, Interrupts, Policy, PowerCell, Start, Timers, Vcpu, VcpuConfig, Vm, Waits,
 };
 use vcpu_hal::Platform;
-use vcpu_regs::{Gpr, Ipa, Vmid};
+use vcpu_regs::{Ipa, Vmid};
 
 use super::{
     GuestConfig, Host,
     config::layout,
-    peripherals::{Peripherals, interrupt_controller},
+    contents::{Contents, TREE},
+    peripherals::Peripherals,
+    stats::{Counters, Stats},
 };
-use crate::{Error, Frames, GuestMemory, GuestRam, gic::Gic, layout::GICV2_VIRTUAL_CPU};
+use crate::{Error, Frames, GuestMemory, GuestRam, gic::Gic, layout::GICV2_VIRTUAL_CPU, timer};
 
 /// A virtual machine.
 pub struct Guest<P: Platform> {
@@ -37,7 +35,9 @@ pub struct Guest<P: Platform> {
     /// Which of them are on.
     pub(super) power: Vec<PowerCell>,
     ram: [Range<Ipa>; 1],
-    off: AtomicBool,
+    contents: Mutex<Contents>,
+    policy: Policy,
+    phase: AtomicU8,
     /// How many odd things it did.
     pub(super) oddities: AtomicU32,
 }
@@ -50,11 +50,23 @@ pub(super) struct Slot<P: Platform> {
     pub attention: AtomicBool,
     /// A physical timer interrupt is active on its behalf: bits by INTID.
     pub held: AtomicU32,
+    /// What there was to do for it, in all its lives.
+    pub stats: Counters,
 }
 
-/// Where the tree of a guest goes: the start of RAM, as U-Boot wants it.
-const TREE: u64 = layout::RAM;
-const MIB: u64 = 1 << 20;
+/// What becomes of a guest. It leaves [`Phase::On`] once: of several that ask, one succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Phase {
+    /// Its vCPUs run.
+    On,
+    /// It is to start anew once none of its vCPUs is on a CPU.
+    Stopping,
+    /// Its RAM is being filled.
+    Reloading,
+    /// It is off for good.
+    Off,
+}
 
 impl<P: Host> Guest<P> {
     /// Makes a guest in `ram`, which becomes its RAM, with the VMID of its `number`.
@@ -63,7 +75,7 @@ impl<P: Host> Guest<P> {
     pub fn new(
         el2: &El2<'_, P, El2Cpu>,
         frames: &mut Frames,
-        mut ram: GuestRam,
+        ram: GuestRam,
         config: &GuestConfig,
         number: u16,
         overcommitted: bool,
@@ -74,7 +86,6 @@ impl<P: Host> Guest<P> {
         };
         let gic = Distributor::new(version, config.vcpus).ok_or(Error::Vcpus(config.vcpus))?;
         let peripherals = Peripherals::new(config, gic, ram.view(layout::RAM))?;
-        let entry = load(&mut ram, config, &peripherals.gic)?;
 
         let vmid = Vmid::new(number).ok_or(Error::Guest("0 is no VMID"))?;
         let size_bytes = ram.size_bytes();
@@ -104,26 +115,56 @@ impl<P: Host> Guest<P> {
             vcpu: Mutex::new(Vcpu::new(&VcpuConfig { mpidr, policy })),
             attention: AtomicBool::new(false),
             held: Default::default(),
+            stats: Counters::default(),
         };
-        let vcpus: Vec<_> = (0..config.vcpus as u64).map(slot).collect();
-        {
-            let mut first = vcpus[0].vcpu.lock();
-            first.set_pc(entry);
-            first.set_reg(Gpr::X0, TREE);
-        }
-        let power = |mpidr| match mpidr {
-            0 => PowerCell::on(0),
-            mpidr => PowerCell::off(mpidr),
-        };
-        Ok(Self {
+        let mut contents = Contents::new(config, &peripherals.gic, ram)?;
+        while !contents.copy_some()? {}
+        let guest = Self {
             vm,
             peripherals: Mutex::new(peripherals),
-            vcpus,
-            power: (0..config.vcpus as u64).map(power).collect(),
+            vcpus: (0..config.vcpus as u64).map(slot).collect(),
+            power: (0..config.vcpus as u64).map(PowerCell::off).collect(),
             ram: [Ipa(layout::RAM)..Ipa(layout::RAM + size_bytes)],
-            off: AtomicBool::new(false),
+            contents: Mutex::new(contents),
+            policy,
+            phase: AtomicU8::new(Phase::Reloading as u8),
             oddities: AtomicU32::new(0),
-        })
+        };
+        guest.begin();
+        Ok(guest)
+    }
+
+    /// Fills some of its RAM anew; returns whether all is there.
+    ///
+    /// What else its last life left in RAM stays, as on a machine: nobody but the guest sees it.
+    pub(super) fn reload_some(&self) -> Result<bool, Error> {
+        self.contents.lock().copy_some()
+    }
+
+    /// Makes all but RAM as it is at the first start, with the first vCPU about to begin.
+    ///
+    /// None of its vCPUs is on a CPU.
+    pub(super) fn begin(&self) {
+        self.peripherals.lock().reset();
+        for (mpidr, slot) in (0..).zip(&self.vcpus) {
+            let policy = self.policy;
+            *slot.vcpu.lock() = Vcpu::new(&VcpuConfig { mpidr, policy });
+            slot.attention.store(false, Ordering::Relaxed);
+            slot.held.store(0, Ordering::Relaxed);
+        }
+        self.vm.set_virtual_count(0, timer::now());
+        for cell in &self.power {
+            cell.turn_off();
+        }
+        let start = Start {
+            entry: Ipa(self.contents.lock().entry),
+            context: TREE,
+            big_endian: false,
+        };
+        if let Some(first) = self.power.first() {
+            let _ = first.turn_on(&start); // it is off
+        }
+        self.phase.store(Phase::On as u8, Ordering::Release);
     }
 
     /// Returns what answers the guest's calls of firmware.
@@ -132,73 +173,32 @@ impl<P: Host> Guest<P> {
         Firmware::new(&self.power, &self.ram)
     }
 
-    /// Returns whether it is switched off.
-    pub fn is_off(&self) -> bool {
-        self.off.load(Ordering::Acquire)
+    /// Returns what becomes of it.
+    #[inline]
+    pub(super) fn phase(&self) -> Phase {
+        const PHASES: [Phase; 4] = [Phase::On, Phase::Stopping, Phase::Reloading, Phase::Off];
+        let phase = self.phase.load(Ordering::Acquire);
+        PHASES
+            .into_iter()
+            .find(|known| *known as u8 == phase)
+            .unwrap_or(Phase::Off)
     }
 
-    /// Switches it off; returns whether it was on.
-    pub(super) fn switch_off(&self) -> bool {
-        !self.off.swap(true, Ordering::AcqRel)
+    /// Goes from one phase to another; returns whether it was in the first.
+    pub(super) fn goes(&self, from: Phase, to: Phase) -> bool {
+        let (from, to) = (from as u8, to as u8);
+        let went = self
+            .phase
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire);
+        went.is_ok()
     }
-}
 
-/// Puts tree, program, RAM disk and files in RAM; returns where the program starts.
-fn load(ram: &mut GuestRam, config: &GuestConfig, gic: &Distributor) -> Result<u64, Error> {
-    let range = layout::RAM..layout::RAM + ram.size_bytes();
-    let program = Program::read(config.program, &range, config.flat_offset)?;
-    let offset = |ipa: u64| ram.start() + (ipa - layout::RAM);
-
-    let initrd = config.initrd.map(|bytes| {
-        let start = program.range.end.next_multiple_of(2 * MIB);
-        start..start.saturating_add(bytes.len() as u64)
-    });
-    if let Some(initrd) = initrd.clone().filter(|initrd| initrd.end > range.end) {
-        let needed = initrd;
-        return Err(devices::loader::LoadError::NoRam { needed, ram: range }.into());
+    /// Returns what there was to do for all of its vCPUs.
+    pub(super) fn stats(&self) -> Stats {
+        let mut sum = Stats::default();
+        for slot in &self.vcpus {
+            sum += slot.stats.read();
+        }
+        sum
     }
-    let tree = Tree {
-        vcpus: config.vcpus,
-        ram: range.clone(),
-        bootargs: config.bootargs,
-        initrd: initrd.clone(),
-        gic: (gic.version(), interrupt_controller(gic)),
-        uart: Device {
-            registers: config.uart..config.uart + devices::Pl011::SIZE_BYTES,
-            spi: layout::UART_SPI,
-        },
-        virtio: config.disk.map(|_| Device {
-            registers: layout::VIRTIO,
-            spi: layout::VIRTIO_SPI,
-        }),
-    };
-    let tree = tree
-        .write()
-        .map_err(|_| Error::Guest("the device tree cannot be written"))?;
-    if TREE + tree.len() as u64 > program.range.start {
-        return Err(Error::Guest(
-            "the program leaves no room for the device tree at the start of RAM",
-        ));
-    }
-    let entry = program.entry;
-    let (tree_at, parts): (u64, Vec<_>) = (
-        offset(TREE),
-        program
-            .parts()
-            .map(|part| (offset(part.at), part))
-            .collect(),
-    );
-    let initrd_at = initrd.map(|initrd| offset(initrd.start));
-    ram.load(tree_at, &tree)?;
-    for (at, part) in parts {
-        ram.load(at, part.bytes)?;
-        ram.clear(at + part.bytes.len() as u64..at + part.size_bytes)?;
-    }
-    if let (Some(at), Some(bytes)) = (initrd_at, config.initrd) {
-        ram.load(at, bytes)?;
-    }
-    for (at, bytes) in &config.files {
-        ram.load(ram.start().saturating_add(*at), bytes)?;
-    }
-    Ok(entry)
 }

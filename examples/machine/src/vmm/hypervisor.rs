@@ -1,22 +1,24 @@
 //! All guests, and the CPUs that run them.
 
 use alloc::{boxed::Box, vec::Vec};
-use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use aarch64_cpu::asm::wfi;
 use devices::{
+    Terminal,
     gic::{MAX_VCPUS, Mask},
     run_queue::{Pace, RunQueue, State},
 };
-use spin::Mutex;
+use spin::mutex::TicketMutex;
 use vcpu_asm::El2Cpu;
 use vcpu_core::El2;
 use vcpu_hal::FetchIrq;
 use vcpu_regs::Intid;
 
-use super::{Guest, Host, Stats, stay::Stay, terminal::Terminal, trace};
+use super::{Guest, Host, guest::Phase, stay::Stay, trace};
 use crate::{
-    Error, console, cpus,
+    Error, console,
+    cpus::{self, MAX_CPUS},
     gic::{CONSOLE, EL2_TIMER},
     println, timer,
 };
@@ -30,17 +32,18 @@ const GAIN_US: u64 = 1_000;
 pub struct Hypervisor<P: Host> {
     pub(super) host: P,
     pub(super) guests: Vec<Guest<P>>,
-    queue: Mutex<RunQueue<{ GUESTS * MAX_VCPUS }>>,
-    terminal: Mutex<Terminal>,
+    /// Like the terminal, for whoever comes first: a guest that needs it all the time does not
+    /// keep the others waiting.
+    pub(super) queue: TicketMutex<RunQueue<GUESTS, MAX_VCPUS>>,
+    pub(super) terminal: TicketMutex<Terminal>,
     cpus: usize,
     /// Whether time is counted.
     pub(super) counts: bool,
     finished: AtomicBool,
     running_cpus: AtomicUsize,
-    /// A guest asked for a reset.
-    reset: AtomicBool,
     failed: AtomicBool,
-    stats: Mutex<Stats>,
+    /// How long each CPU had nothing to run.
+    pub(super) idle_ticks: [AtomicU64; MAX_CPUS],
 }
 
 impl<P: Host> Hypervisor<P> {
@@ -59,15 +62,14 @@ impl<P: Host> Hypervisor<P> {
         Box::leak(Box::new(Self {
             host,
             guests,
-            queue: Mutex::new(queue),
-            terminal: Mutex::new(terminal),
+            queue: TicketMutex::new(queue),
+            terminal: TicketMutex::new(terminal),
             cpus,
             counts,
             finished: AtomicBool::new(false),
             running_cpus: AtomicUsize::new(0),
-            reset: AtomicBool::new(false),
             failed: AtomicBool::new(false),
-            stats: Mutex::new(Stats::default()),
+            idle_ticks: Default::default(),
         }))
     }
 
@@ -83,14 +85,10 @@ impl<P: Host> Hypervisor<P> {
             core::hint::spin_loop();
         }
         if self.counts {
-            println!("{}", self.stats.lock());
+            self.tell_stats();
         }
         if self.failed.load(Ordering::Relaxed) {
             return Err(Error::Guest("a guest could not go on"));
-        }
-        if self.reset.load(Ordering::Relaxed) {
-            println!("vcpu: restarting the machine");
-            crate::restart();
         }
         Ok(())
     }
@@ -101,8 +99,7 @@ impl<P: Host> Hypervisor<P> {
         // SAFETY: `virt` has this controller (`VirtHost::new`); interrupts are masked, and this CPU
         // does it once.
         unsafe { self.host.gic().enable_cpu(cpu) };
-        let mut stats = Stats::default();
-        if let Err(error) = self.run_vcpus(cpu, &mut stats) {
+        if let Err(error) = self.run_vcpus(cpu) {
             defmt::error!("{}", error);
             println!("{error}");
             trace::dump();
@@ -110,24 +107,23 @@ impl<P: Host> Hypervisor<P> {
             self.finish();
         }
         timer::set(None);
-        *self.stats.lock() += stats;
         self.running_cpus.fetch_sub(1, Ordering::AcqRel);
     }
 
-    fn run_vcpus(&'static self, cpu: usize, stats: &mut Stats) -> Result<(), Error> {
+    fn run_vcpus(&'static self, cpu: usize) -> Result<(), Error> {
         let mut el2 = El2::enable(&self.host)?;
         while !self.is_finished() {
             let picked = self.queue.lock().pick(cpu, timer::now());
-            match picked {
-                Some(number) if self.guests[number / MAX_VCPUS].is_off() => {
-                    self.stop(number, State::Off, || false);
-                }
-                Some(number) => Stay::new(self, number, cpu, stats).run(&mut el2)?,
-                None => {
-                    let since = timer::now();
-                    self.idle(&el2);
-                    stats.idle_ticks += timer::now() - since;
-                }
+            let Some(number) = picked else {
+                let since = timer::now();
+                self.idle(&el2);
+                self.idle_ticks[cpu].fetch_add(timer::now() - since, Ordering::Relaxed);
+                continue;
+            };
+            match self.guests[number / MAX_VCPUS].phase() {
+                Phase::On => Stay::new(self, number, cpu).run(&mut el2)?,
+                Phase::Reloading => self.reload(number, &el2)?,
+                Phase::Stopping | Phase::Off => self.stop(number, || State::Off),
             }
         }
         Ok(())
@@ -137,6 +133,10 @@ impl<P: Host> Hypervisor<P> {
     fn idle(&self, el2: &El2<'_, P, El2Cpu>) {
         timer::set(self.queue.lock().next_deadline());
         wfi(); // masked interrupts end it too, also one that came since the queue was empty
+        self.take_interrupts(el2);
+    }
+
+    fn take_interrupts(&self, el2: &El2<'_, P, El2Cpu>) {
         loop {
             let token = self.host.fetch_irq().fetch(el2.cpu());
             let Some(intid) = P::intid(token) else { break };
@@ -144,6 +144,29 @@ impl<P: Host> Hypervisor<P> {
             self.interrupt(intid);
             self.host.deactivate(el2.cpu(), token);
         }
+    }
+
+    /// Fills the RAM of a guest that starts anew, in the time of its first vCPU, which is this.
+    fn reload(&self, number: usize, el2: &El2<'_, P, El2Cpu>) -> Result<(), Error> {
+        let guest = &self.guests[number / MAX_VCPUS];
+        let since = timer::now();
+        while !self.is_finished() {
+            if guest.reload_some()? {
+                self.tell_of(number / MAX_VCPUS, "starts again");
+                guest.begin();
+                break;
+            }
+            self.set_timer();
+            self.take_interrupts(el2);
+            if self.has_to_yield(number) {
+                break;
+            }
+        }
+        if let (true, Some(first)) = (self.counts, guest.vcpus.first()) {
+            first.stats.host_took(timer::now() - since);
+        }
+        self.stop(number, || State::Ready);
+        Ok(())
     }
 
     /// Handles a physical interrupt that is the host's.
@@ -181,15 +204,24 @@ impl<P: Host> Hypervisor<P> {
         self.queue.lock().has_to_yield(number, timer::now())
     }
 
-    /// Notes what a vCPU that ran does next, unless something came for it.
-    pub(super) fn stop(&self, number: usize, next: State, has_news: impl FnOnce() -> bool) {
-        let mut queue = self.queue.lock();
-        // Under the lock: who tells it something sets its flag first and then comes here.
-        let next = match next {
-            State::Blocked { .. } if has_news() => State::Ready,
-            next => next,
-        };
+    /// Notes what a vCPU that ran does next.
+    ///
+    /// `next` decides under the lock of the queue: who tells a vCPU something sets its flag first
+    /// and then comes here; who turns one on that is off by then comes here too.
+    pub(super) fn stop(&self, number: usize, next: impl FnOnce() -> State) {
+        let (guest, mut queue) = (number / MAX_VCPUS, self.queue.lock());
+        let next = next();
         queue.stop(number, timer::now(), next);
+        // The last one out of a guest that is to start anew has its first vCPU see to that. Nobody
+        // turns one on or wakes one meanwhile: only its own vCPUs could, and they are off.
+        if self.guests[guest].phase() != Phase::Stopping || !queue.turn_off(guest, timer::now()) {
+            return;
+        }
+        if self.guests[guest].goes(Phase::Stopping, Phase::Reloading) {
+            let cpu = queue.turn_on(guest * MAX_VCPUS, timer::now());
+            drop(queue);
+            self.kick(cpu, usize::MAX);
+        }
     }
 
     /// Has the vCPUs of `changed`, a bit for each, look at their interrupts.
@@ -224,49 +256,26 @@ impl<P: Host> Hypervisor<P> {
         }
     }
 
-    /// Shows a byte that a guest sent.
-    pub(super) fn show(&self, guest: usize, byte: u8) {
-        self.terminal.lock().show(guest, byte);
-    }
-
-    /// Shows what a guest has written of a line.
-    pub(super) fn flush(&self, guest: usize) {
-        self.terminal.lock().flush(guest);
-    }
-
-    /// Gives what was typed to whom it is for.
-    fn console(&self) {
-        while let Some(byte) = console::read_byte() {
-            let guest = self.terminal.lock().typed(byte);
-            let Some(number) = guest else { continue };
-            let Some(guest) = self.guests.get(number) else {
-                continue;
-            };
-            let mut peripherals = guest.peripherals.lock();
-            peripherals.type_byte(byte);
-            let changed = peripherals.gic.take_changed();
-            drop(peripherals);
-            self.tell(number, changed, usize::MAX);
-        }
-    }
-
     /// Switches a guest off, and with the last one everything.
     pub(super) fn guest_ends(&self, guest: usize, why: &str) {
-        if !self.guests[guest].switch_off() {
+        if !self.guests[guest].goes(Phase::On, Phase::Off) {
             return;
         }
-        self.flush(guest);
-        println!("vcpu: guest {} {why}", guest + 1);
-        match why {
-            "asked for a reset" => self.reset.store(true, Ordering::Relaxed),
-            "cannot go on" => self.failed.store(true, Ordering::Relaxed),
-            _ => {}
+        self.tell_of(guest, why);
+        if why == "cannot go on" {
+            self.failed.store(true, Ordering::Relaxed);
         }
-        if self.guests.iter().all(Guest::is_off) {
+        if self.guests.iter().all(|guest| guest.phase() == Phase::Off) {
             return self.finish();
         }
-        for cpu in 0..self.cpus {
-            self.host.gic().kick(cpu);
+        self.kick_all();
+    }
+
+    /// Has a guest start anew, by itself, once all of its vCPUs have stopped.
+    pub(super) fn guest_resets(&self, guest: usize) {
+        if self.guests[guest].goes(Phase::On, Phase::Stopping) {
+            self.tell_of(guest, "asked for a reset");
+            self.kick_all();
         }
     }
 
@@ -277,6 +286,10 @@ impl<P: Host> Hypervisor<P> {
 
     fn finish(&self) {
         self.finished.store(true, Ordering::Release);
+        self.kick_all();
+    }
+
+    fn kick_all(&self) {
         for cpu in 0..self.cpus {
             self.host.gic().kick(cpu);
         }

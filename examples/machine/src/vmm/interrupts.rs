@@ -36,7 +36,7 @@ impl<P: Host> Stay<'_, P> {
                 self.refused = true; // until the guest has ended some
                 break;
             }
-            self.stats.injections += 1;
+            self.stats.injected();
         }
         if is_asked {
             self.side(gic).survey(live);

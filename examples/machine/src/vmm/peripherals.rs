@@ -43,6 +43,8 @@ enum Owner {
 pub struct Effect {
     /// A byte that the guest sent.
     pub sent: Option<u8>,
+    /// It is done in part only: the guest is to make it again.
+    pub is_unfinished: bool,
 }
 
 /// What is typed ahead of a guest that does not read, at most.
@@ -84,6 +86,18 @@ impl Peripherals {
             ram,
             typed: VecDeque::new(),
         })
+    }
+
+    /// Makes all of them as they were at first; what was typed and not read is gone.
+    pub fn reset(&mut self) {
+        if let Some(gic) = Gic::new(self.gic.version(), self.gic.vcpus()) {
+            self.gic = gic;
+        }
+        self.uart = Pl011::new();
+        if let Some(disk) = &mut self.disk {
+            disk.reset();
+        }
+        self.typed.clear();
     }
 
     /// Returns what a vCPU reads; `None` where nothing is.
@@ -136,12 +150,19 @@ impl Peripherals {
             Owner::Uart => {
                 let sent = self.uart.write(offset, size_bytes, value);
                 self.feed();
-                return Some(Effect { sent });
+                return Some(Effect {
+                    sent,
+                    ..Effect::default()
+                });
             }
             Owner::Virtio => {
                 if let Some(disk) = &mut self.disk {
-                    disk.write(&mut self.ram, offset, size_bytes, value);
+                    let is_unfinished = disk.write(&mut self.ram, offset, size_bytes, value);
                     gic.set_line(VIRTIO, disk.line());
+                    return Some(Effect {
+                        is_unfinished,
+                        ..Effect::default()
+                    });
                 }
             }
             Owner::Deactivation if offset == 0 && size_bytes == 4 => {

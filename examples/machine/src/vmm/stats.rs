@@ -1,8 +1,9 @@
-//! What a CPU had to do for its guests.
+//! What there was to do for guests.
 
 use core::{
     fmt::{self, Display, Formatter},
     ops::AddAssign,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
 /// Why runs ended, by kind.
@@ -33,28 +34,73 @@ impl Kind {
     ];
 }
 
-/// Counts of one CPU, or of all.
+/// Counts of one vCPU: whoever runs it adds to them, and anybody reads them.
+#[derive(Debug, Default)]
+pub struct Counters {
+    exits: [AtomicU64; 8],
+    injections: AtomicU64,
+    switches: AtomicU64,
+    guest_ticks: AtomicU64,
+    host_ticks: AtomicU64,
+}
+
+/// Adds to a counter that nobody else adds to now.
+#[inline]
+fn add(counter: &AtomicU64, more: u64) {
+    counter.store(counter.load(Relaxed).wrapping_add(more), Relaxed);
+}
+
+impl Counters {
+    /// Counts an exit.
+    #[inline]
+    pub fn count(&self, kind: Kind) {
+        add(&self.exits[kind as usize], 1);
+    }
+
+    /// Counts an interrupt that the vCPU was handed.
+    #[inline]
+    pub fn injected(&self) {
+        add(&self.injections, 1);
+    }
+
+    /// Counts a load.
+    #[inline]
+    pub fn switched(&self) {
+        add(&self.switches, 1);
+    }
+
+    /// Counts ticks in the guest, from entry to exit.
+    #[inline]
+    pub fn guest_took(&self, ticks: u64) {
+        add(&self.guest_ticks, ticks);
+    }
+
+    /// Counts ticks in the host on behalf of the vCPU.
+    #[inline]
+    pub fn host_took(&self, ticks: u64) {
+        add(&self.host_ticks, ticks);
+    }
+
+    /// Returns what was counted until now.
+    pub fn read(&self) -> Stats {
+        Stats {
+            exits: self.exits.each_ref().map(|count| count.load(Relaxed)),
+            injections: self.injections.load(Relaxed),
+            switches: self.switches.load(Relaxed),
+            guest_ticks: self.guest_ticks.load(Relaxed),
+            host_ticks: self.host_ticks.load(Relaxed),
+        }
+    }
+}
+
+/// What was counted, of one vCPU or more.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
     exits: [u64; 8],
-    /// Interrupts handed to vCPUs.
-    pub injections: u64,
-    /// Times that a vCPU was loaded.
-    pub switches: u64,
-    /// Ticks of the counter in guests, from entry to exit.
-    pub guest_ticks: u64,
-    /// Ticks of the counter in the host on behalf of a vCPU.
-    pub host_ticks: u64,
-    /// Ticks with nothing to run.
-    pub idle_ticks: u64,
-}
-
-impl Stats {
-    /// Counts an exit.
-    #[inline]
-    pub fn count(&mut self, kind: Kind) {
-        self.exits[kind as usize] += 1;
-    }
+    injections: u64,
+    switches: u64,
+    guest_ticks: u64,
+    host_ticks: u64,
 }
 
 impl AddAssign for Stats {
@@ -66,7 +112,6 @@ impl AddAssign for Stats {
         self.switches += other.switches;
         self.guest_ticks += other.guest_ticks;
         self.host_ticks += other.host_ticks;
-        self.idle_ticks += other.idle_ticks;
     }
 }
 
@@ -76,15 +121,17 @@ impl Display for Stats {
         for (name, count) in Kind::NAMES.iter().zip(self.exits) {
             write!(f, ", {name} {count}")?;
         }
-        let ms = |ticks: u64| ticks / crate::timer::ticks(1000).max(1);
-        write!(
-            f,
-            "; injections {}, switches {}; guest {} ms, host {} ms, idle {} ms",
-            self.injections,
-            self.switches,
-            ms(self.guest_ticks),
-            ms(self.host_ticks),
-            ms(self.idle_ticks),
-        )
+        let (injections, switches) = (self.injections, self.switches);
+        write!(f, "; injections {injections}, switches {switches}")?;
+        if self.guest_ticks != 0 {
+            let (guest, host) = (ms(self.guest_ticks), ms(self.host_ticks));
+            write!(f, "; guest {guest} ms, host {host} ms")?;
+        }
+        Ok(())
     }
+}
+
+/// Returns whole milliseconds.
+pub fn ms(ticks: u64) -> u64 {
+    ticks / crate::timer::ticks(1000).max(1)
 }

@@ -10,10 +10,10 @@ use vcpu_regs::{Esr, Gpr};
 use devices::run_queue::State;
 
 use super::{
-    Guest, Host, Hypervisor, Stats,
-    guest::Slot,
+    Guest, Host, Hypervisor,
+    guest::{Phase, Slot},
     interrupts::TIMERS,
-    stats::Kind,
+    stats::{Counters, Kind},
     trace::{self, Trace},
 };
 use crate::{Error, timer};
@@ -28,9 +28,11 @@ pub(super) struct Stay<'s, P: Host> {
     /// Of all guests: the run queue's.
     pub number: usize,
     pub cpu: usize,
-    pub stats: &'s mut Stats,
+    pub stats: &'s Counters,
     slot: &'s Slot<P>,
     trace: Trace,
+    /// When the guest was left, where time is counted.
+    left: u64,
     /// Where the last fetch failed.
     faulted_at: Option<u64>,
     /// Its list had no place for an interrupt.
@@ -50,24 +52,21 @@ enum End {
 }
 
 impl<'s, P: Host> Stay<'s, P> {
-    pub fn new(
-        hypervisor: &'s Hypervisor<P>,
-        number: usize,
-        cpu: usize,
-        stats: &'s mut Stats,
-    ) -> Self {
+    pub fn new(hypervisor: &'s Hypervisor<P>, number: usize, cpu: usize) -> Self {
         let guest_number = number / devices::gic::MAX_VCPUS;
         let vcpu = number % devices::gic::MAX_VCPUS;
+        let slot = &hypervisor.guests[guest_number].vcpus[vcpu];
         Self {
             hypervisor,
             guest: &hypervisor.guests[guest_number],
             guest_number,
             vcpu,
-            slot: &hypervisor.guests[guest_number].vcpus[vcpu],
+            slot,
             trace: Trace::new(cpu, number),
             number,
             cpu,
-            stats,
+            stats: &slot.stats,
+            left: timer::now(),
             faulted_at: None,
             refused: false,
         }
@@ -86,7 +85,7 @@ impl<'s, P: Host> Stay<'s, P> {
             // Whatever its last life left unheard.
             slot.attention.store(true, Ordering::Release);
         }
-        self.stats.switches += 1;
+        self.stats.switched();
         let mut live = vcpu.load(el2, &self.guest.vm)?;
         self.adopt_timers(&mut live);
         self.hypervisor.set_timer();
@@ -99,9 +98,17 @@ impl<'s, P: Host> Stay<'s, P> {
         }
         let deadline = self.guest.deadline(&vcpu, self.known_timers(&vcpu));
         drop(vcpu);
-        let next = match end {
+        if self.hypervisor.counts {
+            self.stats.host_took(timer::now() - self.left);
+        }
+        self.hypervisor.stop(self.number, || match end {
             End::Yield => State::Ready,
-            End::Stopped | End::GuestOff => State::Off,
+            End::Stopped => {
+                self.guest.power[self.vcpu].turn_off();
+                State::Off
+            }
+            End::GuestOff => State::Off,
+            End::Wait(_) if self.has_attention() => State::Ready,
             End::Wait(until) => {
                 let until = until.map(|until| until.saturating_add(self.guest.vm.counter_offset()));
                 let until = match (until, deadline) {
@@ -110,31 +117,25 @@ impl<'s, P: Host> Stay<'s, P> {
                 };
                 State::Blocked { until }
             }
-        };
-        self.hypervisor
-            .stop(self.number, next, || self.has_attention());
-        if matches!(end, End::Stopped) {
-            self.guest.power[self.vcpu].turn_off();
-        }
+        });
         Ok(())
     }
 
     fn run_loaded(&mut self, live: &mut Live<'_, '_, P, El2Cpu>) -> End {
-        let mut left = timer::now();
         loop {
             if self.takes_attention() {
                 self.exchange(live);
             }
             if self.hypervisor.counts {
                 let entered = timer::now();
-                self.stats.host_ticks += entered - left;
-                left = entered;
+                self.stats.host_took(entered - self.left);
+                self.left = entered;
             }
             let exit = live.run();
             if self.hypervisor.counts {
                 let exited = timer::now();
-                self.stats.guest_ticks += exited - left;
-                left = exited;
+                self.stats.guest_took(exited - self.left);
+                self.left = exited;
             }
             // Noted where its kind is known: by reference, the compiler keeps every exit in memory.
             let (trace, pc) = (self.trace, live.pc());
@@ -233,6 +234,9 @@ impl<'s, P: Host> Stay<'s, P> {
         let Some(effect) = effect else {
             return live.inject_external_abort(&access);
         };
+        if effect.is_unfinished {
+            return; // the guest retries it, and others may run in between
+        }
         live.complete(access, 0);
         if let Some(byte) = effect.sent {
             self.hypervisor.show(self.guest_number, byte);
@@ -288,7 +292,7 @@ impl<'s, P: Host> Stay<'s, P> {
             None => {}
         }
         self.note_ended(live);
-        if self.guest.is_off() || self.hypervisor.is_finished() {
+        if self.guest.phase() != Phase::On || self.hypervisor.is_finished() {
             return Some(End::GuestOff);
         }
         if self.hypervisor.has_to_yield(self.number) {
@@ -326,8 +330,7 @@ impl<'s, P: Host> Stay<'s, P> {
             PowerRequest::StopSelf => Some(End::Stopped),
             PowerRequest::Suspend(_) => self.wait(live, None),
             PowerRequest::SystemReset(_) => {
-                self.hypervisor
-                    .guest_ends(self.guest_number, "asked for a reset");
+                self.hypervisor.guest_resets(self.guest_number);
                 Some(End::GuestOff)
             }
             _ => {
