@@ -52,6 +52,8 @@ struct Entry {
     last_cpu: usize,
     /// Since when it is ready, if it is.
     ready_since: u64,
+    /// How long it was ready before, since its guest's vCPUs were all turned off.
+    waited: u64,
 }
 
 /// What a vCPU does.
@@ -105,6 +107,7 @@ impl<const GUESTS: usize, const VCPUS: usize> RunQueue<GUESTS, VCPUS> {
                 ran: 0,
                 last_cpu: 0,
                 ready_since: 0,
+                waited: 0,
             }; VCPUS],
             used: 0,
             ran: 0,
@@ -123,6 +126,11 @@ impl<const GUESTS: usize, const VCPUS: usize> RunQueue<GUESTS, VCPUS> {
     /// Returns what a vCPU does.
     pub fn state(&self, vcpu: usize) -> State {
         self.entry(vcpu).map_or(State::Off, |entry| entry.state)
+    }
+
+    /// Returns how long a vCPU that runs was ready and did not, since its guest was turned off.
+    pub fn waited(&self, vcpu: usize) -> u64 {
+        self.entry(vcpu).map_or(0, |entry| entry.waited)
     }
 
     /// Returns how the vCPUs of a guest fared.
@@ -165,7 +173,9 @@ impl<const GUESTS: usize, const VCPUS: usize> RunQueue<GUESTS, VCPUS> {
         let (index, _) = least?;
         self.idle &= !bit;
         let entry = &mut guest.entries[index];
-        guest.usage.waited += now.saturating_sub(entry.ready_since);
+        let waited = now.saturating_sub(entry.ready_since);
+        entry.waited += waited;
+        guest.usage.waited += waited;
         entry.state = State::Running { cpu, since: now };
         entry.last_cpu = cpu;
         Some(number * VCPUS + index)
@@ -224,6 +234,7 @@ impl<const GUESTS: usize, const VCPUS: usize> RunQueue<GUESTS, VCPUS> {
                 guest.usage.waited += now.saturating_sub(entry.ready_since);
             }
             entry.state = State::Off;
+            entry.waited = 0;
         }
         true
     }

@@ -12,9 +12,14 @@ pub fn now() -> u64 {
     CNTPCT_EL0.get()
 }
 
+/// Returns how many ticks a second has.
+pub fn frequency_hz() -> u64 {
+    CNTFRQ_EL0.get()
+}
+
 /// Returns the ticks of so many microseconds.
 pub fn ticks(us: u64) -> u64 {
-    CNTFRQ_EL0.get() / 1000 * us / 1000
+    frequency_hz() / 1000 * us / 1000
 }
 
 /// Raises the timer's interrupt once the counter reaches `at`; never, for `None`.

@@ -15,6 +15,7 @@ mod platform;
 mod report;
 mod stats;
 mod stay;
+mod stolen;
 mod trace;
 
 pub use config::{GuestConfig, Settings};

@@ -121,6 +121,12 @@ fn usage_is_what_was_run_and_waited() {
     assert_eq!((first.ran, first.waited, first.percent()), (30, 10, 75));
     assert_eq!((second.ran, second.waited, second.percent()), (20, 40, 33));
     assert_eq!(Usage::default().percent(), 100);
+    assert_eq!((queue.waited(0), queue.waited(4)), (0, 40));
+    assert_eq!(queue.pick(1, 65), Some(0));
+    assert_eq!(queue.waited(0), 15);
+    queue.stop(0, 70, State::Off);
+    assert!(queue.turn_off(0, 70));
+    assert_eq!((queue.waited(0), queue.waited(4)), (0, 40));
 }
 
 /// A machine that runs so many vCPUs of each guest; its last vCPU works and sleeps by turns.

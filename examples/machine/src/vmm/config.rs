@@ -144,6 +144,8 @@ pub(crate) mod layout {
     pub const REDISTRIBUTORS: u64 = 0x080a_0000;
     /// The UART's SPI.
     pub const UART_SPI: u32 = 1;
+    /// Stolen time.
+    pub const STOLEN_TIME: Range<u64> = 0x090a_0000..0x090a_1000;
     /// A virtio device.
     pub const VIRTIO: Range<u64> = 0x0a00_0000..0x0a00_0200;
     /// Its SPI.

@@ -14,6 +14,7 @@ use vcpu_core::{
 };
 use vcpu_hal::Platform;
 use vcpu_regs::{Ipa, Vmid};
+use vcpu_stage2::Attributes;
 
 use super::{
     GuestConfig, Host,
@@ -21,6 +22,7 @@ use super::{
     contents::{Contents, TREE},
     peripherals::Peripherals,
     stats::{Counters, Stats},
+    stolen::StolenTimes,
 };
 use crate::{Error, Frames, GuestMemory, GuestRam, gic::Gic, layout::GICV2_VIRTUAL_CPU, timer};
 
@@ -34,6 +36,8 @@ pub struct Guest<P: Platform> {
     pub(super) vcpus: Vec<Slot<P>>,
     /// Which of them are on.
     pub(super) power: Vec<PowerCell>,
+    /// How long they waited for a CPU.
+    pub(super) stolen: StolenTimes,
     ram: [Range<Ipa>; 1],
     contents: Mutex<Contents>,
     policy: Policy,
@@ -89,6 +93,7 @@ impl<P: Host> Guest<P> {
 
         let vmid = Vmid::new(number).ok_or(Error::Guest("0 is no VMID"))?;
         let size_bytes = ram.size_bytes();
+        let stolen = StolenTimes::new(frames)?;
         let mut memory = GuestMemory::new(el2.ids(), frames, &ram)?;
         memory.map_ram_at(layout::RAM, ram.start()..ram.end())?;
         if version == Version::V2 {
@@ -96,6 +101,11 @@ impl<P: Host> Guest<P> {
             unsafe {
                 memory.map_device_at(layout::CPU_INTERFACE.start, GICV2_VIRTUAL_CPU)?;
             }
+        }
+        // SAFETY: the guest reads there what is meant for it, and can neither write nor execute it.
+        unsafe {
+            let attributes = Attributes::RAM.read_only().no_execute();
+            memory.map(layout::STOLEN_TIME.start, stolen.page(), attributes)?;
         }
         let vm = Vm::new(el2, memory.finish(vmid)?);
 
@@ -124,6 +134,7 @@ impl<P: Host> Guest<P> {
             peripherals: Mutex::new(peripherals),
             vcpus: (0..config.vcpus as u64).map(slot).collect(),
             power: (0..config.vcpus as u64).map(PowerCell::off).collect(),
+            stolen,
             ram: [Ipa(layout::RAM)..Ipa(layout::RAM + size_bytes)],
             contents: Mutex::new(contents),
             policy,
@@ -170,7 +181,10 @@ impl<P: Host> Guest<P> {
     /// Returns what answers the guest's calls of firmware.
     #[inline]
     pub(super) fn firmware(&self) -> Firmware<'_> {
-        Firmware::new(&self.power, &self.ram)
+        Firmware {
+            stolen_time: Some(Ipa(layout::STOLEN_TIME.start)),
+            ..Firmware::new(&self.power, &self.ram)
+        }
     }
 
     /// Returns what becomes of it.

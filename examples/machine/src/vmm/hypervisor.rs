@@ -113,20 +113,27 @@ impl<P: Host> Hypervisor<P> {
     fn run_vcpus(&'static self, cpu: usize) -> Result<(), Error> {
         let mut el2 = El2::enable(&self.host)?;
         while !self.is_finished() {
-            let picked = self.queue.lock().pick(cpu, timer::now());
-            let Some(number) = picked else {
+            let picked = self.pick(cpu);
+            let Some((number, waited)) = picked else {
                 let since = timer::now();
                 self.idle(&el2);
                 self.idle_ticks[cpu].fetch_add(timer::now() - since, Ordering::Relaxed);
                 continue;
             };
             match self.guests[number / MAX_VCPUS].phase() {
-                Phase::On => Stay::new(self, number, cpu).run(&mut el2)?,
+                Phase::On => Stay::new(self, number, cpu).run(&mut el2, waited)?,
                 Phase::Reloading => self.reload(number, &el2)?,
                 Phase::Stopping | Phase::Off => self.stop(number, || State::Off),
             }
         }
         Ok(())
+    }
+
+    /// Returns the vCPU that is to run on `cpu`, and how long it has waited to do so in all.
+    fn pick(&self, cpu: usize) -> Option<(usize, u64)> {
+        let mut queue = self.queue.lock();
+        let number = queue.pick(cpu, timer::now())?;
+        Some((number, queue.waited(number)))
     }
 
     /// Waits for an interrupt, and handles it.

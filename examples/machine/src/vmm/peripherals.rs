@@ -14,7 +14,7 @@ use crate::ram::GuestView;
 
 /// What a guest finds besides memory and CPUs.
 pub struct Peripherals {
-    bus: Bus<Owner, 8>,
+    bus: Bus<Owner, 9>,
     /// Its interrupt controller.
     pub gic: Gic,
     uart: Pl011,
@@ -34,7 +34,7 @@ enum Owner {
     Uart,
     Virtio,
     ErasedFlash,
-    /// Stage 2: no access of it comes here.
+    /// Stage 2: no access that it allows comes here.
     Memory,
 }
 
@@ -78,6 +78,7 @@ impl Peripherals {
         if let Some(flash) = &config.erased_flash {
             bus.add(flash.clone(), Owner::ErasedFlash)?;
         }
+        bus.add(layout::STOLEN_TIME, Owner::Memory)?;
         Ok(Self {
             bus,
             gic,

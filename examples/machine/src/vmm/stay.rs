@@ -76,8 +76,9 @@ impl<'s, P: Host> Stay<'s, P> {
         self.slot
     }
 
-    /// Runs the vCPU on `el2` until others are to run or it has nothing to do.
-    pub fn run(&mut self, el2: &mut El2<'_, P, El2Cpu>) -> Result<(), Error> {
+    /// Runs the vCPU, which has `waited` so many ticks in all to run, on `el2` until others are to
+    /// run or it has nothing to do.
+    pub fn run(&mut self, el2: &mut El2<'_, P, El2Cpu>, waited: u64) -> Result<(), Error> {
         let slot = self.slot();
         let mut vcpu = slot.vcpu.lock();
         if let Some(start) = self.guest.power[self.vcpu].take_start() {
@@ -86,6 +87,7 @@ impl<'s, P: Host> Stay<'s, P> {
             slot.attention.store(true, Ordering::Release);
         }
         self.stats.switched();
+        self.guest.stolen.publish(self.vcpu, waited);
         let mut live = vcpu.load(el2, &self.guest.vm)?;
         self.adopt_timers(&mut live);
         self.hypervisor.set_timer();
