@@ -193,10 +193,15 @@ fn settings(args: &Args, example: &Example) -> Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let guest = example.manifest.guest.as_ref();
+    let name = &example.name;
     ensure!(
-        guest.is_some_and(|guest| guest.virtual_machines),
-        "`{}` makes no virtual machines, so --vcpus, --ram and --stats mean nothing to it",
-        example.name
+        guest.is_some(),
+        "`{name}` brings its own guest, so --vcpus, --ram and --stats mean nothing to it"
+    );
+    ensure!(
+        guest.is_some_and(|guest| guest.virtual_machines)
+            || args.vcpus.is_none() && args.ram.is_none(),
+        "`{name}` makes no virtual machines, so --vcpus and --ram mean nothing to it"
     );
     Ok(vec!["-append".into(), words.join(" ")])
 }

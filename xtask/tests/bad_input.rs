@@ -143,8 +143,10 @@ fn guest_options_mean_nothing_to_an_example_with_its_own_guest() {
 
 #[test]
 fn settings_of_virtual_machines_mean_nothing_to_an_example_without() {
-    let says = refusal(&["qemu", "hello", "--vcpus", "2"]);
-    assert_says(&says, &["`hello` makes no virtual machines", "--vcpus"]);
+    let says = refusal(&["qemu", "linux", "--vcpus", "2"]);
+    assert_says(&says, &["`linux` makes no virtual machines", "--vcpus"]);
+    let says = refusal(&["qemu", "hello", "--stats"]);
+    assert_says(&says, &["`hello` brings its own guest", "--stats"]);
 }
 
 #[test]

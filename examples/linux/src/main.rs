@@ -9,6 +9,8 @@ use machine::{
     Error, GuestMemory, GuestTree, Machine, SingleCpu,
     layout::{GIC_CPU_0, GIC_DISTRIBUTOR, UART_REGISTERS},
     println,
+    timer::now,
+    vmm::{Counters, Kind, Settings},
 };
 use vcpu_core::{
     El2, Exit, ExitOf, Firmware, Live, Outcome, Policy, PowerCell, PowerRequest, Vcpu, VcpuConfig,
@@ -24,6 +26,7 @@ static HOST: SingleCpu = SingleCpu::new();
 
 fn main(mut machine: Machine) -> Result<(), Error> {
     let mut el2 = El2::enable(&HOST)?;
+    let settings = Settings::read(&machine.tree, 1, &[])?;
     let (entry, tree) = place(&mut machine)?;
 
     let mut memory = GuestMemory::new(el2.ids(), machine.frames, &machine.ram)?;
@@ -55,8 +58,12 @@ fn main(mut machine: Machine) -> Result<(), Error> {
 
     // One CPU that is on, and no entry for another.
     let firmware = Firmware::new(&cpus, &[]);
-    let end = run(&mut live, &firmware)?;
+    let counters = Counters::default();
+    let end = run(&mut live, &firmware, &counters)?;
     drop(live);
+    if settings.stats {
+        println!("{}", counters.read());
+    }
     match end {
         End::Off => println!("vcpu: the guest switched itself off"),
         End::Reset => {
@@ -97,10 +104,18 @@ enum End {
 fn run<C: Cpu>(
     live: &mut Live<'_, '_, SingleCpu, C>,
     firmware: &Firmware<'_>,
+    counters: &Counters,
 ) -> Result<End, Error> {
     let mut last_fault = None;
+    let mut left = now();
     loop {
-        match live.run() {
+        let entered = now();
+        let exit = live.run();
+        counters.host_took(entered - left);
+        left = now();
+        counters.guest_took(left - entered);
+        counters.count(Kind::from(&exit));
+        match exit {
             Exit::Psci(psci) => match live.serve(psci, firmware) {
                 Outcome::Power(PowerRequest::SystemOff) => return Ok(End::Off),
                 Outcome::Power(PowerRequest::SystemReset(_)) => return Ok(End::Reset),

@@ -42,7 +42,7 @@ pub mod log;
 mod power;
 mod ram;
 mod random;
-mod timer;
+pub mod timer;
 mod tree;
 mod vhe;
 pub mod vmm;

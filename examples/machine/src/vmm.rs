@@ -23,4 +23,5 @@ pub use files::{Files, run};
 pub use guest::Guest;
 pub use hypervisor::Hypervisor;
 pub use platform::{Host, VirtHost};
+pub use stats::{Counters, Kind, Stats};
 pub(crate) use trace::dump as tell_last_exits;

@@ -6,6 +6,8 @@ use core::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
+use vcpu_core::Exit;
+
 /// Why runs ended, by kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
@@ -32,6 +34,21 @@ impl Kind {
     const NAMES: [&'static str; 8] = [
         "mmio", "sysreg", "call", "wfi", "wfe", "irq", "fault", "other",
     ];
+}
+
+impl<T> From<&Exit<T>> for Kind {
+    fn from(exit: &Exit<T>) -> Self {
+        match exit {
+            Exit::Mmio(_) => Self::Mmio,
+            Exit::SysReg(_) => Self::SysReg,
+            Exit::Psci(_) | Exit::Hypercall(_) | Exit::Smc(_) => Self::Call,
+            Exit::Wfi(_) => Self::Wfi,
+            Exit::Wfe(_) => Self::Wfe,
+            Exit::Irq(_) => Self::Irq,
+            Exit::Fault(_) => Self::Fault,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Counts of one vCPU: whoever runs it adds to them, and anybody reads them.
