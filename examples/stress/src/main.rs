@@ -25,7 +25,10 @@ fn main(machine: Machine) -> Result<(), Error> {
     let settings = Settings::read(&machine.tree, 4, &["seconds", "seed"])?;
     let seconds = number(&machine.tree, "seconds=", 10)?;
     let seed = number(&machine.tree, "seed=", 1)?;
-    vmm::run(machine, &settings, |_| {
+    vmm::run(machine, &settings, |files| {
+        if files.given()?.is_some() {
+            return Err(Error::Guest("this brings its own program: raw runs others"));
+        }
         let bootargs = format!("seconds={seconds} seed={seed}").into_boxed_str();
         Ok([GuestConfig {
             bootargs: Box::leak(bootargs),

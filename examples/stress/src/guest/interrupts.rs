@@ -2,7 +2,7 @@
 
 use super::{
     MAX_VCPUS, clock,
-    gic::{Gic, PHYSICAL_TIMER, SPIS, SPIS_END, VIRTUAL_TIMER},
+    gic::{Gic, PHYSICAL_TIMER, SPIS, SPIS_END, VIRTUAL_TIMER, Version},
     memory, messages,
     registers::{execute, read},
     report::fail,
@@ -47,6 +47,10 @@ fn take_one(shared: &Shared, me: &Cpu) -> bool {
     let acknowledged = gic.acknowledge();
     let intid = acknowledged & 0x3ff;
     let half = MAX_VCPUS as u32;
+    let sender = acknowledged >> 10 & 7; // of an SGI, by a GICv2
+    if shared.gic_version() == Version::V2 && intid < 2 * half && sender != intid % half {
+        fail!("SGI {intid} came from vCPU {sender}, which does not send it");
+    }
     match intid {
         1020.. => return false,
         VIRTUAL_TIMER => timers::fired(me, Kind::Virtual),
@@ -55,7 +59,6 @@ fn take_one(shared: &Shared, me: &Cpu) -> bool {
             count(&me.counts.spis_taken);
             messages::request_from(shared, me, ((intid - SPIS) / 2) as usize);
         }
-        // Of a GICv2, the rest says who sent it, as the INTID does.
         _ if intid < half => {
             count(&me.counts.sgis_taken);
             messages::request_from(shared, me, intid as usize);

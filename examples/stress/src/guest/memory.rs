@@ -1,6 +1,10 @@
 //! Two pages of its own for each vCPU, at the same addresses in all, under the same ASID: one is
 //! mapped as of that ASID, one as global. What a vCPU reads there is what it wrote, for a TLB is a
 //! CPU's own; it invalidates only its own.
+//!
+//! QEMU 7.2 drops its TLB at every write of TCR_EL1, and so whenever a hypervisor loads another
+//! vCPU: there, this fails where registers are mixed up or pages lost, and cannot fail where only an
+//! invalidation is missing. On hardware it can.
 
 use core::sync::atomic::Ordering::Relaxed;
 
