@@ -158,6 +158,7 @@ fn at_rest<P: Platform>(vcpu: &mut Vcpu<P>, host: &P) {
     black_box(vcpu.inject_irq(host, intid).is_ok());
     black_box(vcpu.activate_irq(host, intid).is_ok());
     black_box(vcpu.irq_status(host, intid));
+    black_box(vcpu.irq_senders(host, intid));
     black_box(vcpu.retract_irq(host, intid) | vcpu.deactivate_irq(host, intid));
     black_box(vcpu.next_ended_irq(host));
     vcpu.inject_serror(SError::decode(Esr(word())));
@@ -259,6 +260,7 @@ fn interrupts<P: Platform>(live: &mut Live<'_, '_, P, El2Cpu>) {
     black_box(live.inject_irq(intid).is_ok());
     black_box(live.activate_irq(intid).is_ok());
     black_box(live.irq_status(intid));
+    black_box(live.irq_senders(intid));
     black_box(live.retract_irq(intid) | live.deactivate_irq(intid));
     black_box(live.next_ended_irq());
     for kind in TimerKind::ALL {
