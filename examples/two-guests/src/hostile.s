@@ -295,6 +295,7 @@ hostile:
     .quad 0x08000000, 0x08020010 // GICD; GICV; beyond
     .quad 0x080a0000, 0x08120010 // both frames of each vCPU's GICR; beyond
     .quad 0x09000000, 0x09001010 // UART: what it prints, nobody wants to read
+    .quad 0x0909f000, 0x090a1010 // stolen time, which it can only read; around it
     .quad 0x0a000000, 0x0a001000 // a disk; beyond
     .quad 0x00000000, 0x00001000
     .quad 0x3ffff000, 0x40000000 // below RAM
