@@ -53,8 +53,8 @@ fn take_one(shared: &Shared, me: &Cpu) -> bool {
     }
     match intid {
         1020.. => return false,
-        VIRTUAL_TIMER => timers::fired(me, Kind::Virtual),
-        PHYSICAL_TIMER => timers::fired(me, Kind::Physical),
+        VIRTUAL_TIMER => timers::fired(shared, me, Kind::Virtual),
+        PHYSICAL_TIMER => timers::fired(shared, me, Kind::Physical),
         SPIS..SPIS_END => {
             count(&me.counts.spis_taken);
             messages::request_from(shared, me, ((intid - SPIS) / 2) as usize);

@@ -62,6 +62,8 @@ pub struct Cpu {
     pub asleep: AtomicU64,
     /// The most ticks that one of its timers' interrupts came after the deadline.
     pub latest: AtomicU64,
+    /// How often the others looked at the clocks meanwhile: few looks, and all stood still.
+    pub latest_looks: AtomicU64,
     /// How often each of its two pages was mapped anew.
     pub maps: [AtomicU64; 2],
     pub counts: Counts,

@@ -27,6 +27,8 @@ pub struct Timer {
     state: AtomicU64,
     /// By the counter that it compares with.
     deadline: AtomicU64,
+    /// How often the other vCPUs had looked at the clocks when it was set.
+    looks: AtomicU64,
 }
 
 /// Nothing was asked of it.
@@ -114,7 +116,7 @@ impl Timer {
 
 /// Sets one timer, and waits for it.
 pub fn one(shared: &Shared, me: &Cpu, kind: Kind, random: &mut Random) {
-    arm(me, kind, random);
+    arm(shared, me, kind, random);
     let watch = watch_sometimes(me, kind.other(), random);
     let what = match kind {
         Kind::Virtual => Wait::VirtualTimer,
@@ -133,7 +135,7 @@ pub fn one(shared: &Shared, me: &Cpu, kind: Kind, random: &mut Random) {
 pub fn both(shared: &Shared, me: &Cpu, random: &mut Random) {
     let kinds = [Kind::Virtual, Kind::Physical];
     for kind in kinds {
-        arm(me, kind, random);
+        arm(shared, me, kind, random);
     }
     let done = || !kinds.iter().any(|kind| kind.timer(me).is_armed());
     wait::until(shared, me, Wait::BothTimers, random, done);
@@ -167,8 +169,15 @@ impl Watch {
     }
 }
 
+fn looks_of_others(shared: &Shared, me: &Cpu) -> u64 {
+    let others = shared.cpus().iter().filter(|cpu| cpu.index() != me.index());
+    others
+        .map(|cpu| cpu.counts.clock_checks.load(Relaxed))
+        .sum()
+}
+
 /// Sets a timer to some deadline.
-fn arm(me: &Cpu, kind: Kind, random: &mut Random) {
+fn arm(shared: &Shared, me: &Cpu, kind: Kind, random: &mut Random) {
     let timer = kind.timer(me);
     let rest = match random.below(16) {
         0 | 1 => -(random.below(clock::ticks(1_000)) as i64),
@@ -183,6 +192,7 @@ fn arm(me: &Cpu, kind: Kind, random: &mut Random) {
     };
     count(counter);
     // What it is to do is said first, for it may fire at once; for its rest, the least that it can be.
+    timer.looks.store(looks_of_others(shared, me), Relaxed);
     timer
         .deadline
         .store(kind.now().wrapping_add_signed(rest), Relaxed);
@@ -200,7 +210,7 @@ fn arm(me: &Cpu, kind: Kind, random: &mut Random) {
 }
 
 /// A timer's interrupt has come.
-pub fn fired(me: &Cpu, kind: Kind) {
+pub fn fired(shared: &Shared, me: &Cpu, kind: Kind) {
     let timer = kind.timer(me);
     let (control, now) = (kind.control(), kind.now());
     let due = timer.deadline.load(Relaxed).max(kind.deadline());
@@ -226,7 +236,10 @@ pub fn fired(me: &Cpu, kind: Kind) {
         Kind::Physical => &me.counts.physical_taken,
     };
     count(counter);
-    me.latest.fetch_max(now - due, Relaxed);
+    if me.latest.fetch_max(now - due, Relaxed) < now - due {
+        let looks = looks_of_others(shared, me) - timer.looks.load(Relaxed);
+        me.latest_looks.store(looks, Relaxed);
+    }
     // Its level falls, in one way or another.
     match counter.load(Relaxed) % 3 {
         0 => kind.set_control(0),
