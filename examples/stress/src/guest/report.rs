@@ -73,9 +73,9 @@ pub fn failed(why: fmt::Arguments<'_>) -> ! {
     for cpu in shared.cpus() {
         let (index, since) = (cpu.index(), cpu.waits_since.load(Relaxed));
         print!("  vCPU {index}:");
-        match wait::what(cpu) {
-            Some(what) if since != 0 => print!(" waits for {what:?} since {since},"),
-            _ => print!(" runs,"),
+        match since {
+            0 => print!(" runs,"),
+            _ => print!(" waits for {:?} since {since},", wait::what(cpu)),
         }
         print!(
             " timers due {:?},",

@@ -120,7 +120,7 @@ fn once(shared: &Shared, me: &Cpu, style: Style, done: &impl Fn() -> bool) {
 fn look(shared: &Shared) {
     for cpu in shared.cpus() {
         let since = cpu.waits_since.load(Acquire);
-        let Some(what) = what(cpu) else { continue };
+        let what = what(cpu);
         // The counter is read after the word: what it says is past.
         if since == 0 || !what.is_bounded() {
             continue;
@@ -137,8 +137,9 @@ fn look(shared: &Shared) {
 }
 
 /// What a vCPU waits for, or has waited for last.
-pub fn what(cpu: &Cpu) -> Option<Wait> {
-    Wait::ALL.get(cpu.waits_for.load(Relaxed) as usize).copied()
+pub fn what(cpu: &Cpu) -> Wait {
+    let number = cpu.waits_for.load(Relaxed) as usize;
+    Wait::ALL.get(number).copied().unwrap_or(Wait::End)
 }
 
 /// Computes for a while.
