@@ -23,7 +23,9 @@ pub struct RunQueue<const GUESTS: usize, const VCPUS: usize> {
     guests: [Guest<VCPUS>; GUESTS],
     /// Guests beyond these were never turned on.
     used: usize,
-    /// CPUs that found nothing to run, a bit for each.
+    /// How many CPUs there are.
+    cpus: usize,
+    /// Those that found nothing to run, a bit for each.
     idle: u64,
     /// No guest that wants to run has run less than this.
     floor: u64,
@@ -99,8 +101,8 @@ impl Usage {
 const OWED_SLICES: u64 = 8;
 
 impl<const GUESTS: usize, const VCPUS: usize> RunQueue<GUESTS, VCPUS> {
-    /// Returns a queue of vCPUs that are all off.
-    pub const fn new(pace: Pace) -> Self {
+    /// Returns a queue of vCPUs that are all off, for so many CPUs.
+    pub const fn new(pace: Pace, cpus: usize) -> Self {
         let guest = Guest {
             entries: [Entry {
                 state: State::Off,
@@ -117,6 +119,7 @@ impl<const GUESTS: usize, const VCPUS: usize> RunQueue<GUESTS, VCPUS> {
         Self {
             guests: [guest; GUESTS],
             used: 0,
+            cpus,
             idle: 0,
             floor: 0,
             pace,
@@ -250,11 +253,21 @@ impl<const GUESTS: usize, const VCPUS: usize> RunQueue<GUESTS, VCPUS> {
         Some((vcpu, self.make_ready(vcpu, now)))
     }
 
-    /// Returns when a CPU that runs a vCPU has to look again.
-    pub fn next_look(&self, now: u64) -> u64 {
-        let slice_end = now.saturating_add(self.pace.slice);
-        self.next_deadline()
-            .map_or(slice_end, |deadline| deadline.min(slice_end))
+    /// Returns when a CPU that runs a vCPU has to look again, if nobody tells it to before.
+    pub fn next_look(&self, now: u64) -> Option<u64> {
+        let slice_end = self
+            .has_slices()
+            .then(|| now.saturating_add(self.pace.slice));
+        let deadline = self.next_deadline();
+        slice_end.into_iter().chain(deadline).min()
+    }
+
+    /// Returns whether there are slices: more vCPUs are on than there are CPUs for them. Once there
+    /// are, every CPU has to look.
+    pub fn has_slices(&self) -> bool {
+        let entries = self.guests().iter().flat_map(Guest::entries);
+        let on = entries.filter(|entry| entry.state != State::Off);
+        on.count() > self.cpus
     }
 
     /// Returns the time at which the first of those that wait is to run.

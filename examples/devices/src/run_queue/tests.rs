@@ -19,7 +19,7 @@ type Queue = RunQueue<4, 4>;
 
 /// Returns a queue of one guest with so many vCPUs on.
 fn queue(on: usize) -> Queue {
-    let mut queue = RunQueue::new(PACE);
+    let mut queue = RunQueue::new(PACE, 1);
     for vcpu in 0..on {
         queue.turn_on(vcpu, 0);
     }
@@ -48,7 +48,7 @@ fn sleeper_runs_soon_and_saves_up_no_more_than_the_gain() {
         assert_eq!(queue.pick(0, 0), Some(0));
         queue.stop(0, 1, State::Blocked { until: Some(1000) });
         assert_eq!(queue.pick(0, 1), Some(other));
-        assert_eq!(queue.next_look(950), 1000);
+        assert_eq!(queue.next_look(950), Some(1000));
         assert_eq!(queue.expire(999), None);
         let woken = queue.expire(1000);
         assert_eq!(woken, Some((0, Some(0))), "the other ran much more");
@@ -129,6 +129,20 @@ fn usage_is_what_was_run_and_waited() {
     assert_eq!((queue.waited(0), queue.waited(4)), (0, 40));
 }
 
+#[test]
+fn slices_end_only_where_somebody_may_wait() {
+    let mut queue = queue(1);
+    assert_eq!(queue.pick(0, 0), Some(0));
+    assert_eq!((queue.has_slices(), queue.next_look(0)), (false, None));
+    queue.turn_on(4, 0);
+    assert_eq!((queue.has_slices(), queue.next_look(5)), (true, Some(105)));
+    queue.stop(0, 10, State::Blocked { until: Some(50) });
+    assert!(queue.has_slices(), "it is on, and may come back");
+    assert_eq!(queue.next_look(10), Some(50));
+    queue.turn_off(0, 20);
+    assert_eq!((queue.has_slices(), queue.next_look(20)), (false, None));
+}
+
 /// A machine that runs so many vCPUs of each guest; its last vCPU works and sleeps by turns.
 struct Machine {
     queue: Queue,
@@ -141,7 +155,7 @@ struct Machine {
 impl Machine {
     fn run(cpus: usize, guests: &[usize], naps: &[(u64, u64)], total: u64) -> Self {
         let mut machine = Self {
-            queue: RunQueue::new(PACE),
+            queue: RunQueue::new(PACE, cpus),
             cpus: vec![(None, 0); cpus],
             time: vec![0; 16],
         };
@@ -173,14 +187,14 @@ impl Machine {
                         machine.queue.stop(vcpu, now, State::Ready);
                         machine.cpus[cpu].0 = None;
                     } else {
-                        machine.cpus[cpu].1 = machine.queue.next_look(now);
+                        machine.cpus[cpu].1 = machine.next_look(now);
                     }
                 }
             }
             for cpu in 0..cpus {
                 if machine.cpus[cpu].0.is_none() {
                     let picked = machine.queue.pick(cpu, now);
-                    machine.cpus[cpu] = (picked, machine.queue.next_look(now));
+                    machine.cpus[cpu] = (picked, machine.next_look(now));
                 }
             }
             let mut running: Vec<_> = machine.cpus.iter().filter_map(|cpu| cpu.0).collect();
@@ -190,6 +204,10 @@ impl Machine {
             assert_eq!(running.len(), count, "one CPU each");
         }
         machine
+    }
+
+    fn next_look(&self, now: u64) -> u64 {
+        self.queue.next_look(now).unwrap_or(u64::MAX)
     }
 
     fn tell(&mut self, cpu: Option<usize>, now: u64) {

@@ -9,7 +9,7 @@ use devices::{
     gic::{MAX_VCPUS, Mask},
     run_queue::{Pace, RunQueue, State},
 };
-use spin::mutex::TicketMutex;
+use spin::mutex::{TicketMutex, TicketMutexGuard};
 use vcpu_asm::El2Cpu;
 use vcpu_core::El2;
 use vcpu_hal::FetchIrq;
@@ -28,13 +28,15 @@ const GUESTS: usize = Terminal::MOST;
 const SLICE_US: u64 = 10_000;
 const GAIN_US: u64 = 1_000;
 
+type Queue = RunQueue<GUESTS, MAX_VCPUS>;
+
 /// The machine's guests, and what of the machine they share.
 pub struct Hypervisor<P: Host> {
     pub(super) host: P,
     pub(super) guests: Vec<Guest<P>>,
     /// Like the terminal, for whoever comes first: a guest that needs it all the time does not
     /// keep the others waiting.
-    pub(super) queue: TicketMutex<RunQueue<GUESTS, MAX_VCPUS>>,
+    pub(super) queue: TicketMutex<Queue>,
     pub(super) terminal: TicketMutex<Terminal>,
     cpus: usize,
     /// Whether time is counted.
@@ -51,10 +53,11 @@ impl<P: Host> Hypervisor<P> {
     ///
     /// It stays: other CPUs refer to it until the machine goes off.
     pub fn new(host: P, guests: Vec<Guest<P>>, cpus: usize, counts: bool) -> &'static Self {
-        let mut queue = RunQueue::new(Pace {
+        let pace = Pace {
             slice: timer::ticks(SLICE_US),
             gain: timer::ticks(GAIN_US),
-        });
+        };
+        let mut queue = Queue::new(pace, cpus);
         for guest in 0..guests.len() {
             queue.turn_on(guest * MAX_VCPUS, timer::now());
         }
@@ -202,8 +205,7 @@ impl<P: Host> Hypervisor<P> {
 
     /// Sets this CPU's timer for the end of a slice, or whatever comes before.
     pub(super) fn set_timer(&self) {
-        let look = self.queue.lock().next_look(timer::now());
-        timer::set(Some(look));
+        timer::set(self.queue.lock().next_look(timer::now()));
     }
 
     /// Returns whether a vCPU that runs is to make room.
@@ -225,9 +227,7 @@ impl<P: Host> Hypervisor<P> {
             return;
         }
         if self.guests[guest].goes(Phase::Stopping, Phase::Reloading) {
-            let cpu = queue.turn_on(guest * MAX_VCPUS, timer::now());
-            drop(queue);
-            self.kick(cpu, usize::MAX);
+            self.turn_on_in(queue, guest * MAX_VCPUS, usize::MAX);
         }
     }
 
@@ -252,9 +252,18 @@ impl<P: Host> Hypervisor<P> {
 
     /// Has a vCPU run that its guest turned on.
     pub(super) fn turn_on(&self, guest: usize, vcpu: usize, this_cpu: usize) {
-        let number = guest * MAX_VCPUS + vcpu;
-        let cpu = self.queue.lock().turn_on(number, timer::now());
-        self.kick(cpu, this_cpu);
+        self.turn_on_in(self.queue.lock(), guest * MAX_VCPUS + vcpu, this_cpu);
+    }
+
+    fn turn_on_in(&self, mut queue: TicketMutexGuard<'_, Queue>, number: usize, this_cpu: usize) {
+        let had_slices = queue.has_slices();
+        let cpu = queue.turn_on(number, timer::now());
+        let has_slices = queue.has_slices();
+        drop(queue);
+        match has_slices && !had_slices {
+            true => self.kick_all(), // whoever runs has no timer set for it
+            false => self.kick(cpu, this_cpu),
+        }
     }
 
     fn kick(&self, cpu: Option<usize>, this_cpu: usize) {
