@@ -2,7 +2,7 @@
 //!
 //! The guest counts and prints by itself, on the UART of its machine.
 
-use core::{arch::global_asm, ops::Range};
+use core::arch::global_asm;
 
 use machine::{
     Error, Machine,
@@ -23,14 +23,8 @@ pub fn run(machine: Machine) -> Result<(), Error> {
     })
 }
 
-fn program() -> &'static [u8] {
-    unsafe extern "C" {
-        static bench_vm: u8;
-        static bench_vm_end: u8;
-    }
-    let Range { start, end } = &raw const bench_vm..&raw const bench_vm_end;
-    // SAFETY: the assembly below is between the two labels, in read-only memory.
-    unsafe { core::slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
+machine::guest_bytes! {
+    program: { "bench_vm" } to { "bench_vm_end" }
 }
 
 global_asm!(

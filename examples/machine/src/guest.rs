@@ -123,16 +123,28 @@ macro_rules! guest_code {
             ".popsection",
         );
 
+        $crate::guest_bytes! {
+            $(#[$doc])*
+            $name: { concat!("guest_", stringify!($name)) }
+                to { concat!("guest_", stringify!($name), "_end") }
+        }
+    };
+}
+
+/// Makes a function that returns the guest code from one label of the example's assembly to another.
+#[macro_export]
+macro_rules! guest_bytes {
+    ($(#[$doc:meta])* $vis:vis $name:ident: { $($start:tt)+ } to { $($end:tt)+ }) => {
         $(#[$doc])*
-        fn $name() -> &'static [u8] {
+        $vis fn $name() -> &'static [u8] {
             unsafe extern "C" {
-                #[link_name = concat!("guest_", stringify!($name))]
+                #[link_name = $($start)+]
                 static START: u8;
-                #[link_name = concat!("guest_", stringify!($name), "_end")]
+                #[link_name = $($end)+]
                 static END: u8;
             }
             let (start, end) = (&raw const START, &raw const END);
-            // SAFETY: the assembly above is between the two labels, in read-only memory.
+            // SAFETY: the assembly is between the two labels, in read-only memory.
             unsafe { core::slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
         }
     };

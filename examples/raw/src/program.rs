@@ -5,15 +5,9 @@
 
 use core::arch::global_asm;
 
-/// Returns the program.
-pub fn bytes() -> &'static [u8] {
-    unsafe extern "C" {
-        static raw_program: u8;
-        static raw_program_end: u8;
-    }
-    let (start, end) = (&raw const raw_program, &raw const raw_program_end);
-    // SAFETY: the assembly below is between the two labels, in read-only memory.
-    unsafe { core::slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
+machine::guest_bytes! {
+    /// Returns the program.
+    pub bytes: { "raw_program" } to { "raw_program_end" }
 }
 
 global_asm!(

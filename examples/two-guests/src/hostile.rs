@@ -12,15 +12,9 @@ use core::arch::global_asm;
 /// How many vCPUs it has.
 pub const VCPUS: usize = 4;
 
-/// Returns the program.
-pub fn bytes() -> &'static [u8] {
-    unsafe extern "C" {
-        static hostile: u8;
-        static hostile_end: u8;
-    }
-    let (start, end) = (&raw const hostile, &raw const hostile_end);
-    // SAFETY: the assembly below is between the two labels, in read-only memory.
-    unsafe { core::slice::from_raw_parts(start, end.offset_from_unsigned(start)) }
+machine::guest_bytes! {
+    /// Returns the program.
+    pub bytes: { "hostile" } to { "hostile_end" }
 }
 
 global_asm!(include_str!("hostile.s"));
